@@ -20,9 +20,7 @@ REGION_LENGTH: Final = 32
 EventId = Annotated[str, Meta(min_length=1, max_length=EVENT_ID_LENGTH, description="Unique per platform")]
 PlatformName = Annotated[str, Meta(min_length=1, max_length=PLATFORM_LENGTH)]
 PlayerId = Annotated[str, Meta(min_length=1, max_length=PLAYER_ID_LENGTH)]
-CodeText = Annotated[
-    str, Meta(max_length=CODE_LENGTH_LIMIT, description="Nine characters, in any case, grouped or not")
-]
+CodeText = Annotated[str, Meta(max_length=CODE_LENGTH_LIMIT, description="Nine characters, in any case, grouped or not")]
 RegionName = Annotated[str, Meta(max_length=REGION_LENGTH)]
 Moment = Annotated[datetime, Meta(tz=True, description="RFC 3339, UTC")]
 
@@ -73,7 +71,7 @@ class ReverseRequest(msgspec.Struct, frozen=True, kw_only=True, tag="reverse", t
 
 Request = RedeemRequest | ReverseRequest
 
-_decoder: Final = msgspec.json.Decoder(Request)
+_decoder: Final[msgspec.json.Decoder[Request]] = msgspec.json.Decoder(Request)
 
 
 def parse_request(value: bytes | None) -> Request:
@@ -96,9 +94,10 @@ def parse_request(value: bytes | None) -> Request:
     if request.occurred_at.tzinfo is UTC:
         return request
     try:
-        return msgspec.structs.replace(request, occurred_at=request.occurred_at.astimezone(UTC))
+        in_utc = request.occurred_at.astimezone(UTC)
     except OverflowError:
         raise InvalidEvent("INVALID_FIELDS", "occurred_at is outside the years 1 to 9999 in UTC") from None
+    return msgspec.structs.replace(request, occurred_at=in_utc)
 
 
 def _refuse_control_characters(request: Request) -> None:

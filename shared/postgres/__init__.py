@@ -1,0 +1,1 @@
+"""Postgres, the same way everywhere: pools, named queries, migrations, and which errors are worth another try."""

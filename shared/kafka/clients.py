@@ -1,0 +1,75 @@
+"""Building aiokafka clients with the defaults of this project (`platform.md`), and telling their errors apart."""
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import IllegalStateError, KafkaError
+
+from shared.contracts.topics import LARGE_RECORD_BYTES
+from shared.environment import KafkaConnection
+from shared.kafka.errors import Retryable
+
+METADATA_MAX_AGE_MILLISECONDS: Final = 15_000
+"""New partitions are seen within this time (rule 10)."""
+
+REQUEST_TIMEOUT_MILLISECONDS: Final = 15_000
+FETCH_MAX_BYTES: Final = 32 * 1024 * 1024
+
+
+@contextmanager
+def outside() -> Iterator[None]:
+    """Turns every error of the client library into Retryable: it means that Kafka is away, slow or moving."""
+    try:
+        yield
+    except (KafkaError, IllegalStateError, OSError, TimeoutError) as error:
+        raise Retryable(f"Kafka: {type(error).__name__}: {error}") from error
+
+
+def consumer(connection: KafkaConnection, **settings: Any) -> AIOKafkaConsumer:
+    """A consumer that is not started. It never commits by itself and never resets a position."""
+    defaults = {
+        "enable_auto_commit": False,
+        "auto_offset_reset": "none",
+        "isolation_level": "read_committed",
+        "metadata_max_age_ms": METADATA_MAX_AGE_MILLISECONDS,
+        "request_timeout_ms": REQUEST_TIMEOUT_MILLISECONDS,
+        "fetch_max_wait_ms": 200,
+        "fetch_max_bytes": FETCH_MAX_BYTES,
+        "max_partition_fetch_bytes": LARGE_RECORD_BYTES + 64 * 1024,
+    }
+    return AIOKafkaConsumer(**_security(connection), **{**defaults, **settings})
+
+
+def producer(connection: KafkaConnection, **settings: Any) -> AIOKafkaProducer:
+    """A producer that is not started; a record counts as written when all replicas in sync have it."""
+    defaults = {
+        "acks": "all",
+        "max_batch_size": 1024 * 1024,
+        "max_request_size": LARGE_RECORD_BYTES,
+        "metadata_max_age_ms": METADATA_MAX_AGE_MILLISECONDS,
+        "request_timeout_ms": REQUEST_TIMEOUT_MILLISECONDS,
+    }
+    return AIOKafkaProducer(**_security(connection), **{**defaults, **settings})
+
+
+def admin(connection: KafkaConnection) -> AIOKafkaAdminClient:
+    """An admin client that is not started."""
+    return AIOKafkaAdminClient(**_security(connection), request_timeout_ms=30_000)
+
+
+def _security(connection: KafkaConnection) -> dict[str, Any]:
+    settings: dict[str, Any] = {
+        "bootstrap_servers": connection.bootstrap_servers,
+        "security_protocol": connection.security_protocol,
+    }
+    if connection.security_protocol.endswith("SSL"):
+        settings["ssl_context"] = ssl.create_default_context(cafile=str(connection.ca_file) if connection.ca_file else None)
+    if connection.security_protocol.startswith("SASL"):
+        settings["sasl_mechanism"] = "SCRAM-SHA-512"
+        settings["sasl_plain_username"] = connection.username
+        settings["sasl_plain_password"] = connection.password
+    return settings

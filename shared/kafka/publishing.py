@@ -1,0 +1,144 @@
+"""Writing records: whole batches to a partition, one at a time; and single records that are waited for."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from types import TracebackType
+from typing import Any, Final, Self
+
+import structlog
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from shared.environment import KafkaConnection
+from shared.kafka import clients
+from shared.kafka.errors import Retryable
+from shared.kafka.records import Headers, NewRecord
+
+BATCH_BYTES: Final = 900_000
+"""The broker refuses a record batch above 1,048,588 bytes; values, keys and headers are counted, framing is the rest."""
+
+RECORD_OVERHEAD_BYTES: Final = 24
+STOP_SECONDS: Final = 2.0
+
+log = structlog.get_logger(__name__)
+
+
+class Publisher:
+    """A producer that is replaced after any error, so that nothing of a failed attempt can be sent later (rule 6).
+
+    Used as an async context manager; one for all partitions of a process. A call returns when all replicas in sync have the
+    records, and raises Retryable otherwise, in which case some of them may have been written.
+    """
+
+    def __init__(self, connection: KafkaConnection, *, delivery_timeout_seconds: float = 15.0) -> None:
+        self._connection = connection
+        self._delivery_timeout_seconds = delivery_timeout_seconds
+        self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._producer is not None:
+            await self._abandon(self._producer)
+
+    async def publish_batch(self, topic: str, partition: int, records: Sequence[NewRecord]) -> None:
+        """Writes the records in order, in record batches of at most 900 KB, each acknowledged before the next is sent."""
+        for chunk in _chunks(records):
+            producer = await self._started()
+            try:
+                async with asyncio.timeout(self._delivery_timeout_seconds):
+                    await self._send_chunk(producer, self._connection.physical(topic), partition, chunk)
+            except (KafkaError, OSError, TimeoutError) as error:
+                await self._abandon(producer)
+                raise Retryable(f"Kafka did not take records of {topic}: {type(error).__name__}: {error}") from error
+
+    async def send(
+        self, topic: str, key: bytes | None, value: bytes | None, *, headers: Headers = (), partition: int | None = None
+    ) -> tuple[int, int]:
+        """Writes one record and returns its partition and offset. Sends of several tasks share a request where they can."""
+        producer = await self._started()
+        try:
+            async with asyncio.timeout(self._delivery_timeout_seconds):
+                metadata = await producer.send_and_wait(
+                    self._connection.physical(topic), value, key=key, headers=list(headers), partition=partition
+                )
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self._abandon(producer)
+            raise Retryable(f"Kafka did not take a record of {topic}: {type(error).__name__}: {error}") from error
+        return metadata.partition, metadata.offset
+
+    async def send_all(self, topic: str, records: Sequence[NewRecord]) -> None:
+        """Writes records by their keys' partitions; returns when all are acknowledged. For streams, not for outboxes."""
+        producer = await self._started()
+        name = self._connection.physical(topic)
+        try:
+            async with asyncio.timeout(self._delivery_timeout_seconds + len(records) / 5_000):
+                sent = [await producer.send(name, r.value, key=r.key, headers=list(r.headers)) for r in records]
+                await asyncio.gather(*sent)
+        except (KafkaError, OSError, TimeoutError) as error:
+            await self._abandon(producer)
+            raise Retryable(f"Kafka did not take records of {topic}: {type(error).__name__}: {error}") from error
+
+    async def partitions(self, topic: str) -> int:
+        """How many partitions the topic has now."""
+        producer = await self._started()
+        with clients.outside():
+            return len(await producer.partitions_for(self._connection.physical(topic)))
+
+    async def _send_chunk(self, producer: AIOKafkaProducer, name: str, partition: int, chunk: Sequence[NewRecord]) -> None:
+        batch: Any = producer.create_batch()
+        for record in chunk:
+            if batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers) is None:
+                message = "a record batch was full below its limit"
+                raise AssertionError(message)
+        batch.close()
+        await (await producer.send_batch(batch, name, partition=partition))
+
+    async def _started(self) -> AIOKafkaProducer:
+        async with self._starting:
+            if self._producer is None:
+                producer = clients.producer(self._connection)
+                try:
+                    with clients.outside():
+                        await producer.start()
+                except BaseException:
+                    await _stop(producer)
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def _abandon(self, producer: AIOKafkaProducer) -> None:
+        if self._producer is producer:
+            self._producer = None
+        await _stop(producer)
+
+
+async def _stop(producer: AIOKafkaProducer) -> None:
+    """Ends a producer within a bounded time; what it had not sent is dropped with it."""
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await producer.stop()
+    except (KafkaError, OSError, TimeoutError):
+        log.warning("producer did not stop in time", seconds=STOP_SECONDS)
+        await producer.client.close()
+
+
+def _chunks(records: Sequence[NewRecord]) -> Iterator[Sequence[NewRecord]]:
+    start, size = 0, 0
+    for index, record in enumerate(records):
+        length = _size(record)
+        if index > start and size + length > BATCH_BYTES:
+            yield records[start:index]
+            start, size = index, 0
+        size += length
+    if start < len(records):
+        yield records[start:]
+
+
+def _size(record: NewRecord) -> int:
+    headers = sum(len(name) + len(value) + 4 for name, value in record.headers)
+    return len(record.key or b"") + len(record.value or b"") + headers + RECORD_OVERHEAD_BYTES

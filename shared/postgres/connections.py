@@ -1,0 +1,95 @@
+"""Opening pools and connections that cannot hold others up when their process is paused (rule 5)."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import asyncpg
+import orjson
+import structlog
+
+from shared.postgres.errors import is_retryable
+
+SERVER_SETTINGS: Final = {
+    "idle_in_transaction_session_timeout": "5000",
+    "lock_timeout": "4000",
+    "tcp_keepalives_idle": "5",
+    "tcp_keepalives_interval": "2",
+    "tcp_keepalives_count": "3",
+    "timezone": "UTC",
+    "jit": "off",
+}
+COMMAND_TIMEOUT_SECONDS: Final = 30.0
+
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def open_pool(
+    url: str,
+    *,
+    schema: str,
+    min_size: int = 1,
+    max_size: int = 10,
+    command_timeout: float | None = COMMAND_TIMEOUT_SECONDS,
+    wait_seconds: float = 60.0,
+) -> AsyncIterator[asyncpg.Pool]:
+    """A pool on one schema; waits for a server that is not there yet. Values of jsonb are Python's, through orjson.
+
+    Raises what asyncpg raises when the server refuses us for good, or is still away after `wait_seconds`.
+    """
+    pool = await _patiently(url, schema, min_size, max_size, command_timeout, wait_seconds)
+    try:
+        yield pool
+    finally:
+        try:
+            async with asyncio.timeout(3):
+                await pool.close()
+        except TimeoutError:
+            pool.terminate()
+
+
+async def connect(url: str, *, schema: str, **settings: Any) -> asyncpg.Connection:
+    """One connection with the same settings as the pools'."""
+    connection: asyncpg.Connection = await asyncpg.connect(
+        url, server_settings=_server_settings(schema), timeout=10, **settings
+    )
+    await _prepare(connection)
+    return connection
+
+
+async def _patiently(
+    url: str, schema: str, min_size: int, max_size: int, command_timeout: float | None, wait_seconds: float
+) -> asyncpg.Pool:
+    deadline = asyncio.get_running_loop().time() + wait_seconds
+    while True:
+        try:
+            return await asyncpg.create_pool(
+                url,
+                min_size=min_size,
+                max_size=max_size,
+                command_timeout=command_timeout,
+                timeout=10,
+                server_settings=_server_settings(schema),
+                init=_prepare,
+            )
+        except Exception as error:
+            if not is_retryable(error) or asyncio.get_running_loop().time() > deadline:
+                raise
+            log.warning("waiting for Postgres", error=str(error))
+            await asyncio.sleep(0.5)
+
+
+def _server_settings(schema: str) -> dict[str, str]:
+    return {**SERVER_SETTINGS, "search_path": schema, "application_name": f"counterfoil {schema}"}
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb",
+        encoder=lambda v: b"\x01" + orjson.dumps(v),
+        decoder=lambda b: orjson.loads(b[1:]),
+        schema="pg_catalog",
+        format="binary",
+    )

@@ -1,0 +1,30 @@
+"""Which of Postgres' errors mean: nothing was done, try again."""
+
+import asyncpg
+
+_RETRYABLE = (
+    asyncpg.DeadlockDetectedError,
+    asyncpg.SerializationError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.AdminShutdownError,
+    asyncpg.CrashShutdownError,
+    asyncpg.InsufficientResourcesError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.OperatorInterventionError,
+    ConnectionError,
+    TimeoutError,
+    OSError,
+)
+
+
+def is_retryable(error: BaseException) -> bool:
+    """Whether the same transaction may succeed later: Postgres is away, starting, full, or two transactions met.
+
+    After COMMIT was sent the answer may be lost though it was done; a caller has to look (rule 4).
+    """
+    if isinstance(error, asyncpg.InterfaceError):
+        text = str(error)
+        return "closed" in text or "closing" in text or "released" in text
+    return isinstance(error, _RETRYABLE)
