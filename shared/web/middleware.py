@@ -1,0 +1,135 @@
+"""What happens around every request: its id, its token, errors as problems, metrics, one log line, headers."""
+
+import time
+import uuid
+from collections.abc import Callable
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Final
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from shared.telemetry import metrics
+from shared.web.pages import CSRF_HEADER, TOKEN_COOKIE, csrf_of
+from shared.web.problems import Problem, not_found
+from shared.web.routes import Route
+from shared.web.tokens import Principal, TokenDirectory
+
+log = structlog.get_logger(__name__)
+
+REQUESTS: Final = metrics.counter("http_requests_total", "Requests answered", ("method", "route", "status"))
+DURATION: Final = metrics.seconds("http_request_seconds", "From a request's head to its answer's end", ("method", "route"))
+
+SECURITY_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+}
+
+Unavailable = Callable[[BaseException], bool]
+"""Tells errors that mean "Kafka or Postgres is away" from all others."""
+
+
+def around_requests(unavailable: Unavailable) -> Middleware:
+    """The outermost middleware."""
+
+    @web.middleware
+    async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
+        started = time.perf_counter()
+        request_id = request.headers.get("X-Request-Id", "")[:64] or uuid.uuid4().hex
+        structlog.contextvars.bind_contextvars(request_id=request_id if request_id.isprintable() else "unprintable")
+        response = await _answer(request, handler, unavailable)
+        _note(request, response.status, time.perf_counter() - started)
+        if not response.prepared:
+            response.headers["X-Request-Id"] = request_id
+        return response
+
+    return answer
+
+
+async def add_security_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    """A signal of `on_response_prepare`: also reaches streams. A page has set its own policy already."""
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+
+
+async def principal_of(route: Route, request: web.Request, tokens: TokenDirectory) -> Principal | None:
+    """The caller of a route. Raises Problem 401, 403 (404 for reads) or 503 (`protocol.md`, rule 24)."""
+    if route.scopes is None:
+        return None
+    text, from_cookie = _token_text(request)
+    if text is None:
+        raise _unauthorized("Send a token: Authorization: Bearer …")
+    if route.changes and tokens.stale:
+        raise Problem(
+            HTTPStatus.SERVICE_UNAVAILABLE, "Tokens cannot be checked now; try again shortly", headers={"Retry-After": "5"}
+        )
+    principal = await tokens.authenticate(text, now=datetime.now(UTC))
+    if principal is None:
+        raise _unauthorized("This token is not known, or it has expired or been revoked")
+    if from_cookie and route.changes and request.headers.get(CSRF_HEADER) != csrf_of(text):
+        raise Problem(HTTPStatus.FORBIDDEN, "This page has grown old; load it again")
+    if not principal.matches(route.scopes):
+        raise Problem(HTTPStatus.FORBIDDEN, "This token may not do that") if route.changes else not_found("resource")
+    return principal
+
+
+def _token_text(request: web.Request) -> tuple[str | None, bool]:
+    kind, _, text = request.headers.get("Authorization", "").partition(" ")
+    if kind.lower() == "bearer" and text.strip():
+        return text.strip(), False
+    cookie = request.cookies.get(TOKEN_COOKIE)
+    return cookie, cookie is not None
+
+
+def _unauthorized(detail: str) -> Problem:
+    return Problem(HTTPStatus.UNAUTHORIZED, detail, headers={"WWW-Authenticate": 'Bearer realm="counterfoil"'})
+
+
+async def _answer(request: web.Request, handler: Handler, unavailable: Unavailable) -> web.StreamResponse:
+    try:
+        return await handler(request)
+    except Problem as problem:
+        return problem.response()
+    except web.HTTPException as error:
+        if error.status < HTTPStatus.BAD_REQUEST:
+            raise
+        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+        return Problem(error.status, _http_detail(error), headers=allow).response()
+    except (ConnectionResetError, ConnectionAbortedError):
+        log.info("client left", route=_template(request))
+        raise
+    except Exception as error:
+        if unavailable(error):
+            log.warning("unavailable", route=_template(request), error=f"{type(error).__name__}: {error}")
+            detail = "A part of the system is away for the moment; nothing was lost, try again"
+            return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "2"}).response()
+        log.exception("request failed", method=request.method, route=_template(request))
+        return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here; it has been logged").response()
+
+
+def _http_detail(error: web.HTTPException) -> str:
+    match error.status:
+        case HTTPStatus.NOT_FOUND:
+            return "There is nothing at this address; /docs lists what there is"
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            return f"{error.headers.get('Allow', '')} is what can be done here"
+        case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+            return "The body is too large"
+    return error.reason
+
+
+def _template(request: web.Request) -> str:
+    resource = request.match_info.route.resource
+    return resource.canonical if resource is not None else "(none)"
+
+
+def _note(request: web.Request, status: int, seconds: float) -> None:
+    template = _template(request)
+    REQUESTS.labels(request.method, template, str(status)).inc()
+    DURATION.labels(request.method, template).observe(seconds)
+    if template not in ("/livez", "/readyz", "/metrics"):
+        log.info("request", method=request.method, route=template, status=status, milliseconds=round(seconds * 1000, 1))
