@@ -1,8 +1,8 @@
 """Building aiokafka clients with the defaults of this project (`platform.md`), and telling their errors apart."""
 
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
@@ -56,9 +56,15 @@ def producer(connection: KafkaConnection, **settings: Any) -> AIOKafkaProducer:
     return AIOKafkaProducer(**_security(connection), **{**defaults, **settings})
 
 
-def admin(connection: KafkaConnection) -> AIOKafkaAdminClient:
-    """An admin client that is not started."""
-    return AIOKafkaAdminClient(**_security(connection), request_timeout_ms=30_000)
+@asynccontextmanager
+async def admin(connection: KafkaConnection) -> AsyncIterator[AIOKafkaAdminClient]:
+    """An admin client, started, and closed with the block."""
+    client = AIOKafkaAdminClient(**_security(connection), request_timeout_ms=30_000)
+    try:
+        await client.start()
+        yield client
+    finally:
+        await client.close()
 
 
 def _security(connection: KafkaConnection) -> dict[str, Any]:
