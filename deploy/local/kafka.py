@@ -1,0 +1,160 @@
+"""One Apache Kafka node in KRaft mode, for one machine."""
+
+import base64
+import os
+import subprocess
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from deploy.local import jars, java, ports, processes
+from deploy.local.failures import SetupFailed, told_by_sentence
+from deploy.local.processes import Program
+
+USUAL_PORT: Final = 19092
+USUAL_CONTROLLER_PORT: Final = 19093
+START_SECONDS: Final = 60.0
+STARTED: Final = b"Kafka Server started"
+HEAP: Final = "-Xmx512m"
+
+SETTINGS: Final = """\
+process.roles=broker,controller
+node.id=1
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT
+controller.listener.names=CONTROLLER
+controller.quorum.bootstrap.servers=127.0.0.1:{controller_port}
+inter.broker.listener.name=PLAINTEXT
+log.dirs={data}
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=5
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+group.initial.rebalance.delay.ms=0
+auto.create.topics.enable=false
+log.segment.bytes=134217728
+log.retention.check.interval.ms=60000
+"""
+
+LOGGING: Final = """\
+appender.console.type=Console
+appender.console.name=console
+appender.console.layout.type=PatternLayout
+appender.console.layout.pattern=%d{ISO8601} %p %c{1} %m%n
+rootLogger.level=WARN
+rootLogger.appenderRef.console.ref=console
+logger.server.name=kafka.server.KafkaRaftServer
+logger.server.level=INFO
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KafkaPorts:
+    """Where clients come in, and where the node speaks to itself."""
+
+    client: int
+    controller: int
+
+
+def choose_ports(last: KafkaPorts | None = None) -> KafkaPorts:
+    """The ports used last time, or the usual ones; each replaced by a free one if it is taken."""
+    client = ports.free_port(last.client if last else USUAL_PORT)
+    return KafkaPorts(
+        client=client,
+        controller=ports.free_port(last.controller if last else USUAL_CONTROLLER_PORT, but_not={client}),
+    )
+
+
+def kafka_program(owner: Path, cache: Path, *, say: Callable[[str], None] = lambda _: None) -> Program:
+    """The broker as a program to run: its jars fetched, its Java found. Settings and data are in `owner/kafka`."""
+    class_path = os.pathsep.join(str(path) for path in jars.fetch_jars(cache, say=say))
+    folder = owner / "kafka"
+    return Program(
+        name="kafka",
+        command=[
+            str(java.find_java()),
+            HEAP,
+            "-XX:+UseSerialGC",
+            "-XX:+ExitOnOutOfMemoryError",
+            "-XX:-UsePerfData",
+            "-Djava.awt.headless=true",
+            f"-Dlog4j.configurationFile={folder / 'log4j2.properties'}",
+            "-cp",
+            class_path,
+            "kafka.Kafka",
+            str(folder / "server.properties"),
+        ],
+        environment={"PATH": os.environ.get("PATH", ""), "LANG": "C.UTF-8"},
+        folder=owner,
+        owner=owner,
+    )
+
+
+def start_kafka(program: Program, at: KafkaPorts, *, ends_with_us: bool = False) -> int:
+    """Starts the broker, formatting its storage the first time, and returns its pid when it serves.
+
+    Raises SetupFailed when it dies or does not serve in time, or when a broker of this folder that nobody owns still runs.
+    """
+    _refuse_left_over(program)
+    folder = program.owner / "kafka"
+    with told_by_sentence("writing Kafka's settings", folder):
+        data = folder / "data"
+        data.mkdir(parents=True, exist_ok=True)
+        settings = SETTINGS.format(port=at.client, controller_port=at.controller, data=data)
+        (folder / "server.properties").write_text(settings)
+        (folder / "log4j2.properties").write_text(LOGGING)
+    if not (data / "meta.properties").exists():
+        _format(program)
+    pid = processes.start(program, ends_with_us=ends_with_us)
+    wait_until_started(program, pid)
+    return pid
+
+
+def wait_until_started(program: Program, pid: int) -> None:
+    """Returns when the broker's log says that it serves."""
+    deadline = time.monotonic() + START_SECONDS
+    while STARTED not in program.log_file.read_bytes():
+        if processes.living(program.pid_file) != pid:
+            raise processes.died(program, pid)
+        if time.monotonic() > deadline:
+            raise SetupFailed(
+                f"Kafka (process {pid}) does not serve after {START_SECONDS:.0f} s: see {program.log_file}, "
+                "or end it with `make down` and try again.",
+                processes.last_lines(program.log_file),
+            )
+        time.sleep(processes.POLL_SECONDS)
+
+
+def new_cluster_id() -> str:
+    """As Kafka wants it: URL-safe base64 of 16 random bytes, without padding and without a leading dash."""
+    while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return text
+
+
+def _format(program: Program) -> None:
+    command = list(program.command)
+    main, settings = command.index("kafka.Kafka"), command[-1]
+    formatting = [*command[:main], "kafka.tools.StorageTool", "format", "--standalone", "-t", new_cluster_id(), "-c", settings]
+    try:
+        subprocess.run(
+            formatting, env=dict(program.environment), capture_output=True, text=True, timeout=START_SECONDS, check=True
+        )
+    except subprocess.CalledProcessError as error:
+        lines = tuple((error.stdout + error.stderr).splitlines()[-processes.LOG_TAIL_LINES :])
+        raise SetupFailed("Kafka's storage could not be formatted: mend what it says, then run this again.", lines) from error
+    except subprocess.TimeoutExpired as error:
+        raise SetupFailed("Kafka's storage could not be formatted in a minute: the machine is too busy; try again.") from error
+
+
+def _refuse_left_over(program: Program) -> None:
+    settings = str(program.owner / "kafka" / "server.properties")
+    for pid in processes.left_over(program.owner):
+        if settings in processes.command_line(pid) and processes.living(program.pid_file) != pid:
+            raise SetupFailed(f"A Kafka of an earlier run (process {pid}) holds {settings}: run `make down`, then this again.")

