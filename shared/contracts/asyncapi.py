@@ -23,8 +23,8 @@ def asyncapi_document() -> dict[str, Any]:
         "info": {
             "title": "Counterfoil events",
             "version": VERSION,
-            "description": "Values are JSON in UTF-8; headers follow the CloudEvents Kafka binding, binary mode; platforms may leave "
-            "them out. Readers ignore unknown fields. Times are RFC 3339 UTC.",
+            "description": "Values are JSON in UTF-8; headers follow the CloudEvents Kafka binding (binary mode) and may "
+            "be left out by platforms. Readers ignore unknown fields. Times are RFC 3339 UTC.",
         },
         "defaultContentType": "application/json",
         "channels": {topic.name: _channel(topic) for topic in ALL_TOPICS},

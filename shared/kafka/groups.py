@@ -20,6 +20,9 @@ FINISH_SECONDS: Final = 6.0
 STOPPED_RETRY_SECONDS: Final = 10.0
 """A stopped partition looks again this often whether an operator has mended it."""
 
+HEARTBEAT_MILLISECONDS: Final = 1_000
+"""A member learns of a rebalance with its next heartbeat; the client's own three seconds would leave partitions idle."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -160,7 +163,12 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
     async def _join_once(self) -> None:
         self._failure = asyncio.get_running_loop().create_future()
         consumer = self._consumer = clients.consumer(
-            self._connection, group_id=self._connection.physical(self._group), **self._consumer_settings
+            self._connection,
+            **{
+                "group_id": self._connection.physical(self._group),
+                "heartbeat_interval_ms": HEARTBEAT_MILLISECONDS,
+                **self._consumer_settings,
+            },
         )
         try:
             with clients.outside():

@@ -92,7 +92,7 @@ class Publisher:
     async def _send_chunk(self, producer: AIOKafkaProducer, name: str, partition: int, chunk: Sequence[NewRecord]) -> None:
         batch: Any = producer.create_batch()
         for record in chunk:
-            if batch.append(timestamp=None, key=record.key, value=record.value, headers=record.headers) is None:
+            if batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers)) is None:
                 message = "a record batch was full below its limit"
                 raise AssertionError(message)
         batch.close()

@@ -1,0 +1,1 @@
+"""One module a noun, each with a typer application of its own."""

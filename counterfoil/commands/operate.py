@@ -1,0 +1,61 @@
+"""`counterfoil run|migrate|topics`: what an operator, a container or `make up` starts."""
+
+import asyncio
+import runpy
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from counterfoil.environment import variable
+from shared.contracts.topics import ALL_TOPICS, OUTCOMES, REQUESTS
+from shared.environment import KafkaConnection, read_settings
+from shared.kafka.topics import ensure_topics
+from shared.postgres.migrations import migrate as run_migrations
+
+SERVICES_FOLDER = Path(__file__).parents[2] / "services"
+
+
+class ServiceName(StrEnum):
+    CODEGEN = "codegen"
+    REDEMPTION = "redemption"
+    RANKING = "ranking"
+    REPORTING = "reporting"
+
+
+def run(name: ServiceName) -> None:
+    """Runs a service in the foreground until SIGTERM or Ctrl-C, as `python -m services.NAME` does."""
+    runpy.run_module(f"services.{name}", run_name="__main__")
+
+
+def migrate(
+    names: Annotated[list[ServiceName] | None, typer.Argument(help="The services; all whose database address is set")] = None,
+) -> None:
+    """Brings the schemas of services up to date. Running it again changes nothing."""
+    for name in names or list(ServiceName):
+        url = variable(f"{name.upper()}_DATABASE_URL", f"to migrate the schema of {name}")
+        done = asyncio.run(run_migrations(url, SERVICES_FOLDER / name / "migrations", schema=str(name)))
+        typer.echo(f"{name}: {', '.join(done) if done else 'nothing to do'}")
+
+
+class _TopicSettings(BaseSettings):
+    model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
+
+    kafka_bootstrap_servers: str
+    kafka_topic_prefix: str = ""
+    request_partitions: int = Field(default=REQUESTS.partitions, ge=1, le=1000)
+    replication_factor: int = Field(default=1, ge=1)
+
+
+def topics() -> None:
+    """Makes the topics that are not there yet. REQUEST_PARTITIONS and REPLICATION_FACTOR may say otherwise than 6 and 1."""
+    settings = read_settings(_TopicSettings)
+    connection = KafkaConnection(bootstrap_servers=settings.kafka_bootstrap_servers, topic_prefix=settings.kafka_topic_prefix)
+    partitions = {REQUESTS.name: settings.request_partitions, OUTCOMES.name: settings.request_partitions}
+    made = asyncio.run(
+        ensure_topics(connection, ALL_TOPICS, partitions=partitions, replication_factor=settings.replication_factor)
+    )
+    typer.echo(f"made {', '.join(made)}" if made else "all topics were there")

@@ -1,0 +1,53 @@
+"""`counterfoil token`: the first admin token, and the others over codegen's API."""
+
+import asyncio
+from typing import Annotated, Any
+
+import orjson
+import typer
+
+from counterfoil.http import service
+from services.codegen.app import bootstrap_admin_token
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.command("bootstrap")
+def bootstrap() -> None:
+    """Makes the first admin token, once, on codegen's database, and prints it. It is shown this once."""
+    typer.echo(asyncio.run(bootstrap_admin_token()))
+
+
+@app.command("create")
+def create(
+    name: Annotated[str, typer.Argument(help="What or who it is for")],
+    scope: Annotated[list[str], typer.Option(help="admin, ops, reports, platform:NAME, store:ID or chain:ID; repeatable")],
+    expires_at: Annotated[str | None, typer.Option(help="RFC 3339; never by default")] = None,
+    json: Annotated[bool, typer.Option("--json", help="The whole answer as JSON")] = False,
+) -> None:
+    """Makes a token and prints it. It is shown this once."""
+    answer = asyncio.run(_call("POST", "/v1/tokens", {"name": name, "scopes": scope, "expires_at": expires_at}))
+    typer.echo(orjson.dumps(answer).decode() if json else answer["token"])
+
+
+@app.command("list")
+def show(json: Annotated[bool, typer.Option("--json", help="JSON instead of lines")] = False) -> None:
+    """Lists the tokens, without their texts."""
+    answer = asyncio.run(_call("GET", "/v1/tokens?limit=1000", None))
+    if json:
+        typer.echo(orjson.dumps(answer["items"]).decode())
+        return
+    for token in answer["items"]:
+        ended = "revoked" if token["revoked_at"] else f"until {token['expires_at'] or 'revoked'}"
+        typer.echo(f"{token['id']}  {token['name']}  {' '.join(token['scopes'])}  {ended}")
+
+
+@app.command("revoke")
+def revoke(token_id: str) -> None:
+    """Ends a token; within seconds every service refuses it."""
+    asyncio.run(_call("DELETE", f"/v1/tokens/{token_id}", None))
+
+
+async def _call(method: str, path: str, body: dict[str, object] | None) -> Any:
+    async with service("codegen") as codegen:
+        return await codegen.call(method, path, body)

@@ -1,0 +1,43 @@
+"""Where the command line finds the system: the environment, and `.run/env` for what the environment does not say."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+import typer
+
+RUN_ENV: Final = Path(".run/env")
+
+
+class CommandError(Exception):
+    """A sentence for standard error; the command ends with a non-zero status."""
+
+
+def load_run_env() -> None:
+    """Adds the lines of `.run/env`, in this folder or the nearest above, to what is not set in the environment."""
+    for folder in (Path.cwd(), *Path.cwd().parents):
+        path = folder / RUN_ENV
+        if path.is_file():
+            _add(path)
+            return
+
+
+def variable(name: str, what_for: str) -> str:
+    """The variable's value. Raises CommandError saying what it is needed for."""
+    value = os.environ.get(name)
+    if not value:
+        raise CommandError(f"{name} is not set; it is needed {what_for}. `make up` writes it to .run/env")
+    return value
+
+
+def fail(sentence: str) -> typer.Exit:
+    """Prints the sentence to standard error, and gives what to raise."""
+    typer.echo(f"counterfoil: {' '.join(sentence.split())}", err=True)
+    return typer.Exit(1)
+
+
+def _add(path: Path) -> None:
+    for line in path.read_text().splitlines():
+        name, equals, value = line.partition("=")
+        if equals and not name.startswith("#"):
+            os.environ.setdefault(name.strip(), value.strip().strip("'\""))
