@@ -121,7 +121,7 @@ def wait_until_started(program: Program, pid: int) -> None:
     deadline = time.monotonic() + START_SECONDS
     while STARTED not in program.log_file.read_bytes():
         if processes.living(program.pid_file) != pid:
-            raise processes.died(program, pid)
+            raise processes.died(program)
         if time.monotonic() > deadline:
             raise SetupFailed(
                 f"Kafka (process {pid}) does not serve after {START_SECONDS:.0f} s: see {program.log_file}, "

@@ -30,9 +30,6 @@ class Places:
         return self.run / "state.json"
 
     @property
-    def lock_file(self) -> Path:
-        return self.run / "lock"
-
     @property
     def key_ring(self) -> Path:
         return self.run / "code-keys.json"

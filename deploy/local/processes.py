@@ -136,7 +136,7 @@ def end(pid: int, with_signal: signal.Signals = signal.SIGTERM, seconds: float =
 
 
 def left_over(owner: Path) -> list[int]:
-    """Pids of processes that belong to the run folder, with or without a pid file, children of ours included."""
+    """Pids of all processes that belong to the run folder, with or without a pid file, children of ours included."""
     found = []
     for process in psutil.process_iter():
         try:
@@ -145,6 +145,12 @@ def left_over(owner: Path) -> list[int]:
         except (psutil.Error, OSError):
             continue
     return [pid for pid in found if pid != os.getpid()]
+
+
+def strays(owner: Path) -> list[int]:
+    """Those of them that no pid file owns, nor any process that one owns: what a crash or a lost pid file left behind."""
+    owned = {living(pid_file) for pid_file in (owner / "pids").glob("*")}
+    return [pid for pid in left_over(owner) if not owned & {pid, *_ancestors(pid)}]
 
 
 def last_lines(log_file: Path) -> tuple[str, ...]:
@@ -157,10 +163,11 @@ def last_lines(log_file: Path) -> tuple[str, ...]:
         return ()
 
 
-def died(program: Program, pid: int) -> SetupFailed:
-    """The failure to raise when a process that was just started is gone."""
-    code = _exit_codes.get(pid)
-    why = " (it was killed: too little memory is the usual reason)" if code == -signal.SIGKILL else ""
+def died(program: Program) -> SetupFailed:
+    """The failure to raise when the process of the program's pid file is gone."""
+    pid_text = program.pid_file.read_text().split("\n", 1)[0] if program.pid_file.exists() else ""
+    killed = pid_text.isdigit() and _exit_codes.get(int(pid_text)) == -signal.SIGKILL
+    why = " (it was killed: too little memory is the usual reason)" if killed else ""
     return SetupFailed(
         f"{program.name} died{why}; its log is {program.log_file}: mend what it says, then run this again.",
         last_lines(program.log_file),
@@ -169,6 +176,13 @@ def died(program: Program, pid: int) -> SetupFailed:
 
 _children: dict[int, "subprocess.Popen[bytes]"] = {}
 _exit_codes: dict[int, int] = {}
+
+
+def _ancestors(pid: int) -> list[int]:
+    try:
+        return [parent.pid for parent in psutil.Process(pid).parents()]
+    except psutil.Error:
+        return []
 
 
 def _write_pid_file(pid_file: Path, pid: int) -> None:

@@ -1,0 +1,179 @@
+"""`make up`: Kafka, topics, Postgres, schemas, keys, services, tokens, `.run/env`; read from the top like a parts list."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from deploy.local import databases, ports, processes, services, tokens
+from deploy.local.databases import SERVICES, url_variable
+from deploy.local.env_file import read_env, write_env
+from deploy.local.failures import SetupFailed, told_by_sentence
+from deploy.local.places import CHECKOUT, Places
+from deploy.local.progress import Progress
+from deploy.local.servers import KAFKA_VARIABLE, RunningServer, ensure_kafka, ensure_postgres
+from deploy.local.state import State, load_state, save_state
+from shared.contracts.topics import OUTCOMES, REQUESTS
+from shared.environment import KafkaConnection
+from shared.kafka.errors import Retryable
+from shared.kafka.topics import ensure_topics
+
+COMMAND_SECONDS: Final = 120
+PASSED_ON: Final = ("KAFKA_TOPIC_PREFIX", "KAFKA_SECURITY_PROTOCOL", "KAFKA_USERNAME", "KAFKA_PASSWORD", "KAFKA_CA_FILE")
+"""Written to `.run/env` when they are set, so that the command line reaches the same Kafka in the same way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backing:
+    """What the services stand on. `postgres` is None when the environment names all four databases."""
+
+    kafka: RunningServer
+    postgres: RunningServer | None
+    database_urls: Mapping[str, str]
+
+
+def up(places: Places, environment: Mapping[str, str], progress: Progress) -> dict[str, str]:
+    """Starts what does not run, leaves what does, waits until all is ready, and returns what `.run/env` says then.
+
+    Raises SetupFailed with what to do; what was started by then stays, and the next call goes on from there.
+    """
+    with told_by_sentence("setting up", places.run):
+        state, last_env = load_state(places.state_file), read_env(places.env_file)
+        copies = services.wanted_copies(environment, state.copies)
+        end_strays(places, progress)
+        backing = _ensure_backing(places, state, environment, last_env, progress)
+        keys = _ensure_code_keys(places, environment, last_env, progress)
+        services.choose_service_ports(places, state)
+        save_state(places.state_file, state)
+        written = _describe(environment, backing, state, keys)
+        known = {name: environment.get(name) or last_env.get(name, "") for name in tokens.PROBES}
+        known["ADMIN_TOKEN"] = known["ADMIN_TOKEN"] or _bootstrap_admin_token(written, progress)
+        write_env(places.env_file, {**written, **known})
+        pids = services.ensure_services(places, state, _settings(backing, state, keys), copies, progress)
+        with progress.step("Tokens") as step:
+            known |= tokens.ensure_tokens(service_urls(state), known)
+            step.done("accepted by the services")
+        written |= known | {f"{service.upper()}_PIDS": " ".join(map(str, pids[service])) for service in SERVICES}
+        write_env(places.env_file, written)
+        return written
+
+
+def service_urls(state: State) -> dict[str, str]:
+    """The addresses of the services."""
+    return {service: f"http://{ports.LOCAL}:{port}" for service, port in state.service_ports.items()}
+
+
+def end_strays(places: Places, progress: Progress) -> int:
+    """Ends what an earlier run left behind without an owner. It is told by its environment, so it can only be ours."""
+    found = processes.strays(places.run)
+    for pid in found:
+        processes.end(pid, seconds=10)
+    if found:
+        progress.line("Left over", f"ended {len(found)} process(es) of an earlier run that no pid file owned")
+    return len(found)
+
+
+def _ensure_backing(
+    places: Places, state: State, environment: Mapping[str, str], last_env: Mapping[str, str], progress: Progress
+) -> Backing:
+    kafka = ensure_kafka(places, state, environment, last_env, progress)
+    with progress.step("Topics") as step:
+        made = asyncio.run(_make_topics(kafka.address, environment))
+        step.done(f"{len(made)} made" if made else "all there")
+    named = databases.named_urls(state, environment)
+    ours = [service for service in SERVICES if service not in named]
+    postgres = None
+    if ours:
+        files, postgres = ensure_postgres(places, state, progress)
+        asyncio.run(databases.ensure_schemas(files, state, ours))
+        save_state(places.state_file, state)
+    urls = {service: named.get(service) or databases.our_url(service, state) for service in SERVICES}
+    with progress.step("Schemas") as step:
+        pending = asyncio.run(databases.pending_migrations(urls))
+        if pending:
+            _counterfoil(["migrate"], {url_variable(service): url for service, url in urls.items()})
+        step.done(f"{len(pending)} migrations run" if pending else "up to date")
+    return Backing(kafka=kafka, postgres=postgres, database_urls=urls)
+
+
+async def _make_topics(bootstrap_servers: str, environment: Mapping[str, str]) -> list[str]:
+    count = environment.get("REQUEST_PARTITIONS", "")
+    partitions = {REQUESTS.name: int(count), OUTCOMES.name: int(count)} if count.isdigit() else None
+    ca_file = environment.get("KAFKA_CA_FILE")
+    connection = KafkaConnection(
+        bootstrap_servers=bootstrap_servers,
+        topic_prefix=environment.get("KAFKA_TOPIC_PREFIX", ""),
+        security_protocol=environment.get("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT"),  # type: ignore[arg-type]
+        username=environment.get("KAFKA_USERNAME"),
+        password=environment.get("KAFKA_PASSWORD"),
+        ca_file=Path(ca_file) if ca_file else None,
+    )
+    try:
+        return await ensure_topics(connection, partitions=partitions)
+    except Retryable as error:
+        raise SetupFailed(f"The topics could not be made ({error}): see .run/logs/kafka.log, then run this again.") from error
+
+
+def _ensure_code_keys(places: Places, environment: Mapping[str, str], last_env: Mapping[str, str], progress: Progress) -> Path:
+    """The key ring's file: the one that the environment names, or named last time, else our own, made once."""
+    named = environment.get("CODE_KEYS_FILE") or last_env.get("CODE_KEYS_FILE")
+    path = Path(named).resolve() if named else places.key_ring
+    if path.exists():
+        return path
+    if path != places.key_ring:
+        raise SetupFailed(f"CODE_KEYS_FILE names {path}, which is not there: bring it back, or unset the variable.")
+    with progress.step("Code keys") as step:
+        _counterfoil(["keys", "new", "--file", str(path)], {})
+        path.chmod(0o600)
+        step.done(f"made {path.name}")
+    return path
+
+
+def _bootstrap_admin_token(described: Mapping[str, str], progress: Progress) -> str:
+    with progress.step("Tokens") as step:
+        token = _counterfoil(["token", "bootstrap"], described).strip().splitlines()[-1].strip()
+        step.done("first admin token made")
+    return token
+
+
+def _settings(backing: Backing, state: State, keys: Path) -> dict[str, dict[str, str]]:
+    return {
+        service: services.service_settings(
+            service, kafka=backing.kafka.address, url=backing.database_urls[service], port=port, code_keys=keys
+        )
+        for service, port in state.service_ports.items()
+    }
+
+
+def _describe(environment: Mapping[str, str], backing: Backing, state: State, keys: Path) -> dict[str, str]:
+    """What `.run/env` says of everything but tokens and the services' pids."""
+    return {
+        KAFKA_VARIABLE: backing.kafka.address,
+        **{name: environment[name] for name in PASSED_ON if environment.get(name)},
+        **{f"{service.upper()}_URL": url for service, url in service_urls(state).items()},
+        **{url_variable(service): url for service, url in backing.database_urls.items()},
+        "CODE_KEYS_FILE": str(keys),
+        "KAFKA_PID": str(backing.kafka.pid or ""),
+        "POSTGRES_PID": str(backing.postgres.pid or "") if backing.postgres else "",
+    }
+
+
+def _counterfoil(arguments: list[str], settings: Mapping[str, str]) -> str:
+    """Runs the command line with these settings and returns what it printed. Raises SetupFailed with what it said."""
+    result = subprocess.run(
+        [sys.executable, "-m", "counterfoil", *arguments],
+        cwd=CHECKOUT,
+        env={**os.environ, **settings},
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
+        check=False,
+    )
+    if result.returncode:
+        lines = tuple(result.stderr.splitlines()[-processes.LOG_TAIL_LINES :])
+        raise SetupFailed(f"`counterfoil {' '.join(arguments)}` failed: mend what it says, then run this again.", lines)
+    return result.stdout
