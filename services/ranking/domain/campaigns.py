@@ -1,0 +1,224 @@
+"""One campaign in memory: its scores and issued codes, and the tables made from them, kept until they are refreshed.
+
+Reading a table that exists costs no sorting; it is as old as the last refresh. One that nobody asked for lately is made when
+it is asked for, and from then on refreshed with the others.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Final
+
+import numpy as np
+
+from services.ranking.domain.boards import Board, Counts, Measure, rank_all, ranks_alone, ranks_by_key, within
+from services.ranking.domain.calendar import ONE_DAY, LocalDays, Period, Window, microseconds_of, period_before, period_of
+from services.ranking.domain.roster import OVERALL, Roster, Scope
+from services.ranking.domain.scores import CampaignScores, DayScore, Integers
+from services.ranking.domain.tables import Table, TableName
+
+UNREAD_REFRESHES: Final = 2_400
+"""A table that was not read for this many refreshes (ten minutes of changes) is dropped, and made again when asked for."""
+
+TableKey = tuple[Period, Scope, Measure]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignFacts:
+    """What ranking needs to know of a campaign; its window is half-open."""
+
+    id: str
+    name: str
+    time_zone: str
+    starts_at: datetime
+    ends_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frozen:
+    """A certified window: the stores as they were, and what was counted of them."""
+
+    roster: Roster
+    counts: Counts
+
+
+@dataclass(slots=True)
+class _Kept:
+    stamp: tuple[int, ...]
+    table: Table
+    unread: int = 0
+
+
+@dataclass(slots=True)
+class _BestRanks:
+    stamp: tuple[int, ...] = ()
+    ranks: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+
+
+class CampaignBoards:
+    """The boards of one campaign."""
+
+    def __init__(self, facts: CampaignFacts, roster: Roster) -> None:
+        self.facts = facts
+        self.local_days = LocalDays(facts.time_zone)
+        self._roster = roster
+        self._scores = CampaignScores(roster.index)
+        self._issued_by_batch: dict[str, Mapping[str, int]] = {}
+        self._facts_changes = 0
+        self._issued_changes = 0
+        self._issued_array = np.zeros(0, dtype=np.int64)
+        self._issued_of = (-1, -1)
+        self._frozen: dict[Period, Frozen] = {}
+        self._tables: dict[TableKey, _Kept] = {}
+        self._boards: dict[tuple[Period, Measure], tuple[tuple[int, ...], Board]] = {}
+        self._best = _BestRanks()
+
+    def update(self, facts: CampaignFacts) -> None:
+        """Takes changed facts. The zone does not change once codes are out (`protocol.md`, rule 18)."""
+        if facts.time_zone != self.facts.time_zone:
+            self.local_days = LocalDays(facts.time_zone)
+        self.facts = facts
+        self._facts_changes += 1
+
+    def add_day(self, day: date, scores: Iterable[tuple[str, DayScore]]) -> None:
+        self._scores.add_day(day, scores)
+
+    def set_issued(self, batch_id: str, issued_by_store: Mapping[str, int]) -> None:
+        """The codes that a published batch gave to each store; nothing for a batch that is not published."""
+        for store_id in issued_by_store:
+            self._roster.index.number(store_id)
+        if self._issued_by_batch.get(batch_id, {}) != issued_by_store:
+            self._issued_by_batch[batch_id] = issued_by_store
+            self._issued_changes += 1
+
+    def freeze(self, period: Period, frozen: Frozen) -> None:
+        """From now on the window answers this, whatever is counted later."""
+        self._frozen[period] = frozen
+        self._tables = {key: kept for key, kept in self._tables.items() if key[0] != period}
+
+    def today(self, now: datetime) -> date:
+        return self.local_days.day_of(microseconds_of(now))
+
+    def period(self, window: Window, day: date | None, *, today: date) -> Period:
+        """The window that holds the day. Without one, that of today, or of the campaign's last day once that is past."""
+        first = self.local_days.day_of(microseconds_of(self.facts.starts_at))
+        if window is Window.ALL:
+            last = date.max if day is None or day >= today else day
+            return Period(window=window, first_day=first, last_day=last)
+        last = self.local_days.day_of(microseconds_of(self.facts.ends_at) - 1)
+        return period_of(window, day or min(today, last), campaign_first_day=first)
+
+    def bounds(self, period: Period) -> tuple[datetime, datetime]:
+        """The moments at which the period begins and ends; for ALL, the campaign's own (or the end of a past day)."""
+        if period.window is not Window.ALL:
+            return self.local_days.starts_at(period.first_day), self.local_days.ends_at(period.last_day)
+        ends_at = self.facts.ends_at
+        return self.facts.starts_at, ends_at if period.last_day == date.max else self.local_days.ends_at(period.last_day)
+
+    def table(self, period: Period, scope: Scope, by: Measure, *, today: date) -> Table:
+        """The table as of the last refresh, made now if there is none."""
+        kept = self._tables.get((period, scope, by))
+        if kept is None:
+            return self._make((period, scope, by), today).table
+        kept.unread = 0
+        return kept.table
+
+    def refresh(self, today: date) -> None:
+        """Makes every kept table again that something changed, and drops those that nobody reads."""
+        for window in Window:
+            for by in Measure:
+                self.table(self.period(window, None, today=today), OVERALL, by, today=today)
+        for key, kept in list(self._tables.items()):
+            kept.unread += 1
+            if kept.unread > UNREAD_REFRESHES:
+                del self._tables[key]
+            elif kept.stamp != self._stamp(key, today):
+                self._make(key, today, unread=kept.unread)
+        self._refresh_best(today)
+        self._boards = {key: value for key, value in self._boards.items() if any(key[0] == k[0] for k in self._tables)}
+
+    def best_rank(self, number: int, *, today: date) -> int | None:
+        """The store's best final daily rank on the all-time board, today's included."""
+        if not self._best.stamp:
+            self._refresh_best(today)
+        table = self.table(self.period(Window.ALL, None, today=today), OVERALL, Measure.COUNT, today=today)
+        past = int(self._best.ranks[number]) if number < len(self._best.ranks) else 0
+        found = [rank for rank in (past or None, table.standing(number).rank) if rank is not None]
+        return min(found, default=None)
+
+    def days(self) -> list[date]:
+        """The days of which something was counted."""
+        return self._scores.days
+
+    def _make(self, key: TableKey, today: date, unread: int = 0) -> _Kept:
+        period, scope, by = key
+        stamp = self._stamp(key, today)
+        roster, counts = self._source(period)
+        board = within(self._overall(period, by), roster, scope)
+        before = self._before(period, today)
+        earlier_roster, earlier = self._source(before)
+        previous = ranks_alone(earlier_roster, earlier, by, scope)
+        missing = len(self._roster.index) - len(previous)
+        starts_at, ends_at = self.bounds(period)
+        table = Table(
+            TableName(campaign_id=self.facts.id, period=period, starts_at=starts_at, ends_at=ends_at, scope=scope, by=by),
+            roster=roster,
+            counts=counts,
+            board=board,
+            previous=np.concatenate([previous, np.zeros(missing, dtype=np.int64)]) if missing else previous,
+            certified=period in self._frozen,
+        )
+        kept = self._tables[key] = _Kept(stamp, table, unread)
+        return kept
+
+    def _overall(self, period: Period, by: Measure) -> Board:
+        roster, counts = self._source(period)
+        stamp = (self._scores.changes(period), roster.generation, len(roster.index), self._issued_changes)
+        made = self._boards.get((period, by))
+        if made is None or made[0] != stamp or period in self._frozen:
+            made = self._boards[period, by] = (stamp, rank_all(roster, counts, by))
+        return made[1]
+
+    def _source(self, period: Period) -> tuple[Roster, Counts]:
+        frozen = self._frozen.get(period)
+        if frozen is not None:
+            return frozen.roster, frozen.counts
+        tally = self._scores.tally(period)
+        counts = Counts(scores=tally.scores, reached_at_us=tally.reached_at_us, issued=self._issued())
+        return self._roster, counts
+
+    def _before(self, period: Period, today: date) -> Period:
+        if period.window is Window.ALL and period.last_day == date.max:
+            return Period(window=Window.ALL, first_day=period.first_day, last_day=today - ONE_DAY)
+        return period_before(period)
+
+    def _stamp(self, key: TableKey, today: date) -> tuple[int, ...]:
+        period, _, _ = key
+        before = self._before(period, today)
+        frozen = (period in self._frozen, before in self._frozen)
+        changes = (self._scores.changes(period), self._scores.changes(before), self._issued_changes)
+        stores = (self._facts_changes, self._roster.generation, len(self._roster.index))
+        return (*frozen, *changes, *stores, before.last_day.toordinal())
+
+    def _issued(self) -> Integers:
+        index, stamp = self._roster.index, (self._issued_changes, len(self._roster.index))
+        if self._issued_of != stamp:
+            issued = np.zeros(len(index), dtype=np.int64)
+            for by_store in self._issued_by_batch.values():
+                for store_id, count in by_store.items():
+                    issued[index.number(store_id)] += count
+            self._issued_array, self._issued_of = issued, stamp
+        return self._issued_array
+
+    def _refresh_best(self, today: date) -> None:
+        yesterday = Period(window=Window.ALL, first_day=date.min, last_day=today - ONE_DAY)
+        stamp = (self._scores.changes(yesterday), self._roster.generation, today.toordinal())
+        if stamp == self._best.stamp:
+            return
+        best = np.zeros(len(self._roster.index), dtype=np.int64)
+        shown = self._roster.members(OVERALL)
+        for _, scores in self._scores.ends_of_days(before=today):
+            ranked = np.flatnonzero(shown[: len(scores)] & (scores > 0))
+            ranks = ranks_by_key(ranked, scores[ranked], stores=len(best))
+            best = np.where((best == 0) | ((ranks > 0) & (ranks < best)), ranks, best)
+        self._best = _BestRanks(stamp, best)

@@ -1,0 +1,260 @@
+"""Answers of the boards: which table is meant, what it says as JSON, and when it was true."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final
+
+import msgspec
+
+from services.ranking.domain.boards import Measure
+from services.ranking.domain.calendar import Window
+from services.ranking.domain.campaigns import CampaignBoards
+from services.ranking.domain.roster import OVERALL, Scope
+from services.ranking.domain.tables import Movement, Row, StoreStanding, Table
+from services.ranking.handlers.boards import Boards
+from shared.contracts.codec import format_time
+from shared.contracts.game_platforms import Moment
+
+_FRESHNESS_OF: Final = b'"as_of":%s,"lag_seconds":0'
+_KEPT_ANSWERS: Final = 2_000
+
+
+class UnknownName(Exception):  # noqa: N818 (an everyday answer: 404)
+    """There is no such thing; `what` names its kind."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
+
+class WrongValue(Exception):  # noqa: N818 (an everyday answer: 422)
+    """A parameter that can be read but is not right; the message is a sentence."""
+
+    def __init__(self, field: str, message: str) -> None:
+        super().__init__(message)
+        self.field = field
+        self.message = message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which board of a campaign is asked for."""
+
+    campaign_id: str
+    window: Window = Window.ALL
+    day: date | None = None
+    scope: Scope = OVERALL
+    by: Measure = Measure.COUNT
+
+
+class PeriodBounds(msgspec.Struct, frozen=True, kw_only=True):
+    """Half-open, in UTC."""
+
+    starts_at: Moment
+    ends_at: Moment
+
+
+class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
+    """A board's rows. `version` is the same on every copy for the same table; `as_of` and `lag_seconds` are of this answer."""
+
+    campaign_id: str
+    window: Window
+    period: PeriodBounds
+    scope: str
+    by: Measure
+    as_of: Moment
+    lag_seconds: float
+    version: str
+    total: int
+    certified: bool
+    rows: Sequence[Row]
+
+
+class Standing(msgspec.Struct, frozen=True, kw_only=True):
+    """One store's place; rank, position and percentile are null when it is unranked. `rows` are its neighbours and itself."""
+
+    campaign_id: str
+    store_id: str
+    store_name: str
+    window: Window
+    period: PeriodBounds
+    scope: str
+    by: Measure
+    rank: int | None
+    position: int | None
+    score: int
+    total: int
+    percentile: float | None
+    gap_to_next: int | None
+    best_rank: int | None
+    movement: Movement
+    certified: bool
+    rows: Sequence[Row]
+    as_of: Moment
+    lag_seconds: float
+    version: str
+
+
+class Standings(msgspec.Struct, frozen=True, kw_only=True):
+    """Where the stores of a list stand, in the order of the list."""
+
+    campaign_id: str
+    window: Window
+    period: PeriodBounds
+    scope: str
+    by: Measure
+    as_of: Moment
+    lag_seconds: float
+    version: str
+    total: int
+    certified: bool
+    standings: Sequence[StoreStanding]
+
+
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A leaderboard's bytes for one version, cut where the answer's own time goes in."""
+
+    version: str
+    before: bytes
+    after: bytes
+
+    def at(self, as_of: datetime, now: datetime) -> bytes:
+        return b"%s%s%s" % (self.before, freshness(as_of, now), self.after)
+
+
+def freshness(as_of: datetime, now: datetime) -> bytes:
+    """`"as_of":"…","lag_seconds":0.12`"""
+    return b'"as_of":"%s","lag_seconds":%.3f' % (format_time(as_of).encode(), max(0.0, (now - as_of).total_seconds()))
+
+
+class Answers:
+    """Reads of the boards. Raises UnknownName and WrongValue. Keeps a leaderboard's bytes until its table changes."""
+
+    def __init__(self, boards: Boards) -> None:
+        self._boards = boards
+        self._rendered: dict[tuple[Wanted, int, int], tuple[Table, Rendered]] = {}
+
+    def leaderboard(self, wanted: Wanted, *, offset: int, limit: int, now: datetime) -> Rendered:
+        """The rows from `offset` on."""
+        table = self._table(wanted, now)
+        kept = self._rendered.get((wanted, offset, limit))
+        if kept is not None and kept[0] is table:
+            return kept[1]
+        rendered = self._render(table, offset, limit)
+        if len(self._rendered) >= _KEPT_ANSWERS:
+            self._rendered.clear()
+        self._rendered[wanted, offset, limit] = (table, rendered)
+        return rendered
+
+    def standing(self, wanted: Wanted, store_id: str, *, around: int, now: datetime) -> Standing:
+        campaign, table = self._campaign(wanted.campaign_id), self._table(wanted, now)
+        number = self._store(store_id)
+        found = table.standing(number)
+        as_of = self._boards.as_of(now)
+        return Standing(
+            campaign_id=wanted.campaign_id,
+            store_id=store_id,
+            store_name=found.store_name,
+            window=wanted.window,
+            period=_bounds(table),
+            scope=str(wanted.scope),
+            by=wanted.by,
+            rank=found.rank,
+            position=found.position,
+            score=found.score,
+            total=table.total,
+            percentile=found.percentile,
+            gap_to_next=found.gap_to_next,
+            best_rank=campaign.best_rank(number, today=campaign.today(now)),
+            movement=found.movement,
+            certified=table.certified,
+            rows=table.neighbours(number, around),
+            as_of=as_of,
+            lag_seconds=_lag(as_of, now),
+            version=table.version,
+        )
+
+    def standings(self, wanted: Wanted, store_ids: Sequence[str], *, now: datetime) -> Standings:
+        """Raises WrongValue where a store of the list is not known."""
+        table = self._table(wanted, now)
+        as_of = self._boards.as_of(now)
+        return Standings(
+            campaign_id=wanted.campaign_id,
+            window=wanted.window,
+            period=_bounds(table),
+            scope=str(wanted.scope),
+            by=wanted.by,
+            as_of=as_of,
+            lag_seconds=_lag(as_of, now),
+            version=table.version,
+            total=table.total,
+            certified=table.certified,
+            standings=[self._place(table, index, store_id) for index, store_id in enumerate(store_ids)],
+        )
+
+    def as_of(self, now: datetime) -> datetime:
+        return self._boards.as_of(now)
+
+    def store_chain(self, store_id: str) -> str | None:
+        """The chain of a store, None without one or for a store that is not known."""
+        found = self._boards.roster.find(store_id)
+        return found[1].chain if found else None
+
+    def _place(self, table: Table, index: int, store_id: str) -> StoreStanding:
+        try:
+            number = self._store(store_id)
+        except UnknownName:
+            raise WrongValue(f"store_ids.{index}", "there is no such store") from None
+        return table.standing(number)
+
+    def _campaign(self, campaign_id: str) -> CampaignBoards:
+        campaign = self._boards.campaigns.get(campaign_id)
+        if campaign is None:
+            raise UnknownName("campaign")
+        return campaign
+
+    def _store(self, store_id: str) -> int:
+        found = self._boards.roster.find(store_id)
+        if found is None:
+            raise UnknownName("store")
+        return found[0]
+
+    def _table(self, wanted: Wanted, now: datetime) -> Table:
+        campaign = self._campaign(wanted.campaign_id)
+        today = campaign.today(now)
+        if wanted.day is not None and wanted.day > today:
+            raise WrongValue("date", f"is in the future; today is {today} in {campaign.facts.time_zone}")
+        if not self._boards.roster.has_any(wanted.scope):
+            raise WrongValue("scope", f"no store belongs to {wanted.scope}")
+        period = campaign.period(wanted.window, wanted.day, today=today)
+        return campaign.table(period, wanted.scope, wanted.by, today=today)
+
+    def _render(self, table: Table, offset: int, limit: int) -> Rendered:
+        name = table.name
+        whole = msgspec.json.encode(
+            Leaderboard(
+                campaign_id=name.campaign_id,
+                window=name.period.window,
+                period=_bounds(table),
+                scope=str(name.scope),
+                by=name.by,
+                as_of=name.starts_at,
+                lag_seconds=0,
+                version=table.version,
+                total=table.total,
+                certified=table.certified,
+                rows=table.rows(offset, limit),
+            )
+        )
+        before, after = whole.split(_FRESHNESS_OF % msgspec.json.encode(name.starts_at), 1)
+        return Rendered(table.version, before, after)
+
+
+def _bounds(table: Table) -> PeriodBounds:
+    return PeriodBounds(starts_at=table.name.starts_at, ends_at=table.name.ends_at)
+
+
+def _lag(as_of: datetime, now: datetime) -> float:
+    return round(max(0.0, (now - as_of).total_seconds()), 3)

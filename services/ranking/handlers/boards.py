@@ -1,0 +1,216 @@
+"""All boards of this copy in memory: loaded from a snapshot, kept by following the topics (`protocol.md`, rule 17)."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol, TypeVar
+
+import structlog
+
+from services.ranking.domain.calendar import EPOCH, LocalDays
+from services.ranking.domain.campaigns import CampaignBoards, CampaignFacts
+from services.ranking.domain.places import UNREAD, Place
+from services.ranking.domain.roster import Roster, StoreFacts, StoreIndex
+from services.ranking.domain.scores import ScoreChanges
+from services.ranking.handlers.counting import CountedOutcome, count_outcome, count_records
+from services.ranking.store import ScoreRow
+from shared.contracts.codec import InvalidEvent, decoder
+from shared.contracts.codegen import Batch, BatchState, Campaign, Store
+from shared.contracts.sources import SourceGap
+from shared.kafka.records import Record
+from shared.telemetry import metrics
+
+SNAPSHOT_ROWS: Final = 20_000
+LONGEST_AGE_SECONDS: Final = 100 * 365 * 86_400
+
+log = structlog.get_logger(__name__)
+APPLIED: Final = metrics.counter("ranking_outcomes_applied_total", "Records of the outcomes topic applied to the boards")
+
+_campaign = decoder(Campaign)
+_store = decoder(Store)
+_batch = decoder(Batch)
+
+
+class _Revised(Protocol):
+    @property
+    def id(self) -> str: ...
+    @property
+    def revision(self) -> int: ...
+
+
+Value = TypeVar("Value", bound=_Revised)
+
+
+class Boards:
+    """The campaigns, stores and scores that this copy answers from. Nothing here waits: it is changed between two reads.
+
+    `seconds_since_end` tells how long ago the outcomes topic was known to be applied to its end; its follower gives it.
+    """
+
+    seconds_since_end: Callable[[], float]
+
+    def __init__(self) -> None:
+        self.seconds_since_end = lambda: float("inf")
+        self.roster = Roster(StoreIndex())
+        self.campaigns: dict[str, CampaignBoards] = {}
+        self.stopped: dict[int, SourceGap] = {}
+        self._places: dict[int, Place] = {}
+        self._revisions: dict[tuple[str, str], int] = {}
+        self._issued: dict[str, dict[str, Mapping[str, int]]] = {}
+        self._waiting: dict[str, list[CountedOutcome]] = {}
+        self._loaded_early = ScoreChanges()
+        self._changed = False
+        self._as_of: datetime | None = None
+
+    async def load(self, places: Mapping[int, Place], rows: AsyncIterator[ScoreRow]) -> None:
+        """Takes a snapshot; following has to begin at its places."""
+        self._places = dict(places)
+        changes = ScoreChanges()
+        async for row in rows:
+            changes.by_key[row.campaign_id, row.day, row.store_id] = row.score
+            if len(changes) >= SNAPSHOT_ROWS:
+                self._add(changes)
+                changes = ScoreChanges()
+        self._add(changes)
+
+    def start_at(self, _topic: str, partition: int, first: int, _end: int) -> int:
+        """The offset at which following a partition of the outcomes begins."""
+        place = self._places.get(partition, UNREAD)
+        return first if place.next_offset is None else place.next_offset
+
+    def local_days(self, campaign_id: str) -> LocalDays | None:
+        campaign = self.campaigns.get(campaign_id)
+        return None if campaign is None else campaign.local_days
+
+    def apply_outcomes(self, partition: int, records: Sequence[Record]) -> None:
+        """Counts the next records of a partition; those of campaigns that are not known yet wait for them.
+
+        Where an outcome is missing, the partition stops for good and readiness says so.
+        """
+        if partition in self.stopped:
+            return
+        try:
+            chunk = count_records(self._places.get(partition, UNREAD), records, self.local_days)
+        except SourceGap as gap:
+            log.error("outcomes are missing, the boards stop here", partition=partition, gap=str(gap))
+            self._as_of = self.as_of(datetime.now(UTC))
+            self.stopped[partition] = gap
+            return
+        self._places[partition] = chunk.end
+        self._add(chunk.changes)
+        for outcome in chunk.waiting:
+            self._waiting.setdefault(outcome.campaign_id or "", []).append(outcome)
+        APPLIED.inc(len(records))
+
+    def apply_campaigns(self, _partition: int, records: Sequence[Record]) -> None:
+        for record in records:
+            campaign = self._read(_campaign, record, "campaign")
+            if campaign is not None:
+                self._take_campaign(campaign)
+
+    def apply_stores(self, _partition: int, records: Sequence[Record]) -> None:
+        for record in records:
+            store = self._read(_store, record, "store")
+            if store is not None:
+                self.roster.put(_facts_of_store(store))
+                self._changed = True
+
+    def apply_batches(self, _partition: int, records: Sequence[Record]) -> None:
+        for record in records:
+            batch = self._read(_batch, record, "batch")
+            if batch is not None:
+                self._take_batch(batch)
+
+    @property
+    def changed(self) -> bool:
+        """Whether something came since the last refresh."""
+        return self._changed
+
+    def refresh(self, now: datetime) -> None:
+        """Makes the tables that something changed again."""
+        as_of = self._live_as_of(now)
+        for campaign in self.campaigns.values():
+            campaign.refresh(campaign.today(now))
+        self._as_of = as_of
+        self._changed = False
+
+    def as_of(self, now: datetime) -> datetime:
+        """The moment up to which the tables hold every outcome that was on the topic."""
+        live = self._live_as_of(now)
+        return live if not (self._changed or self.stopped) else min(live, self._as_of or live)
+
+    def _live_as_of(self, now: datetime) -> datetime:
+        ago = self.seconds_since_end()
+        return now - timedelta(seconds=ago) if ago < LONGEST_AGE_SECONDS else self._as_of or EPOCH
+
+    def _take_campaign(self, campaign: Campaign) -> None:
+        facts = CampaignFacts(
+            id=campaign.id,
+            name=campaign.name,
+            time_zone=campaign.time_zone,
+            starts_at=campaign.starts_at,
+            ends_at=campaign.ends_at,
+        )
+        known = self.campaigns.get(campaign.id)
+        if known is not None:
+            known.update(facts)
+        else:
+            self._begin(CampaignBoards(facts, self.roster))
+        self._changed = True
+
+    def _begin(self, campaign: CampaignBoards) -> None:
+        """Gives a campaign that became known what waited for it."""
+        self.campaigns[campaign.facts.id] = campaign
+        for batch_id, issued in self._issued.get(campaign.facts.id, {}).items():
+            campaign.set_issued(batch_id, issued)
+        changes = ScoreChanges()
+        for outcome in self._waiting.pop(campaign.facts.id, []):
+            count_outcome(changes, outcome, self.local_days)
+        early, self._loaded_early = self._loaded_early, ScoreChanges()
+        changes.merge(early)
+        self._add(changes)
+
+    def _take_batch(self, batch: Batch) -> None:
+        issued: dict[str, int] = {}
+        if batch.state is BatchState.PUBLISHED:
+            for allotment in batch.allotments:
+                issued[allotment.store_id] = issued.get(allotment.store_id, 0) + allotment.count
+        self._issued.setdefault(batch.campaign_id, {})[batch.id] = issued
+        campaign = self.campaigns.get(batch.campaign_id)
+        if campaign is not None:
+            campaign.set_issued(batch.id, issued)
+            self._changed = True
+
+    def _add(self, changes: ScoreChanges) -> None:
+        for (campaign_id, day), scores in changes.by_campaign_and_day().items():
+            campaign = self.campaigns.get(campaign_id)
+            if campaign is not None:
+                campaign.add_day(day, scores)
+                self._changed = True
+            else:
+                self._loaded_early.by_key.update({(campaign_id, day, store): score for store, score in scores})
+
+    def _read(self, decode: Callable[[bytes], Value], record: Record, kind: str) -> Value | None:
+        """The record's value, None where it is a tombstone, unreadable or older than what is known."""
+        if record.value is None:
+            return None
+        try:
+            value = decode(record.value)
+        except InvalidEvent as error:
+            log.error("reference record is not readable", kind=kind, offset=record.offset, detail=error.detail)
+            return None
+        key = (kind, value.id)
+        if value.revision < self._revisions.get(key, value.revision):
+            return None
+        self._revisions[key] = value.revision
+        return value
+
+
+def _facts_of_store(store: Store) -> StoreFacts:
+    return StoreFacts(
+        id=store.id,
+        name=store.name,
+        chain=store.chain,
+        region=store.region,
+        peer_group=store.peer_group,
+        shown=not (store.hidden or store.test),
+    )

@@ -1,0 +1,128 @@
+"""The live board: one rendering for all who listen to the same board, at most once a second and only when it changed."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import Final
+
+from services.ranking.handlers.answers import Answers, UnknownName, Wanted, WrongValue, freshness
+
+LOOK_SECONDS: Final = 0.2
+CHANGE_SECONDS: Final = 1.0
+FRESH_SECONDS: Final = 5.0
+
+ChannelKey = tuple[Wanted, int, int]
+
+
+class Channel:
+    """One board that some listen to: its newest event, and a bell for all of them. A slow listener skips what it missed."""
+
+    def __init__(self) -> None:
+        self.version = ""
+        self.event = b""
+        self.fresh = b""
+        self.fresh_number = 0
+        self.closed = False
+        self.listeners = 0
+        self.changed_at = float("-inf")
+        self._bell: asyncio.Future[None] | None = None
+
+    def show(self, version: str, body: bytes) -> None:
+        self.version, self.changed_at = version, time.monotonic()
+        self.event = b"event: leaderboard\nid: %s\ndata: %s\n\n" % (version.encode(), body)
+        self.ring()
+
+    def show_fresh(self, text: bytes) -> None:
+        self.fresh = b"event: fresh\ndata: {%s}\n\n" % text
+        self.fresh_number += 1
+        self.ring()
+
+    def close(self) -> None:
+        self.closed = True
+        self.ring()
+
+    def ring(self) -> None:
+        bell, self._bell = self._bell, None
+        if bell is not None and not bell.done():
+            bell.set_result(None)
+
+    async def events(self, seen_version: str) -> AsyncIterator[bytes]:
+        """The events for a listener that has seen a version (empty: none), until the channel closes."""
+        seen_fresh = self.fresh_number
+        while not self.closed:
+            if self.version != seen_version and self.version:
+                seen_version = self.version
+                yield self.event
+            elif self.fresh_number != seen_fresh:
+                seen_fresh = self.fresh_number
+                yield self.fresh
+            else:
+                await self._wait()
+
+    async def _wait(self) -> None:
+        if self._bell is None:
+            self._bell = asyncio.get_running_loop().create_future()
+        await asyncio.shield(self._bell)
+
+
+class LiveBoards:
+    """The channels of all boards that someone listens to. `run` looks for changes."""
+
+    def __init__(self, answers: Answers) -> None:
+        self._answers = answers
+        self._channels: dict[ChannelKey, Channel] = {}
+        self._closed = False
+
+    @property
+    def listeners(self) -> int:
+        return sum(channel.listeners for channel in self._channels.values())
+
+    async def listen(self, wanted: Wanted, *, offset: int, limit: int, last_version: str) -> AsyncIterator[bytes]:
+        """Events of a board, ready to be written. Nothing is sent for the version that the listener has already."""
+        key = (wanted, offset, limit)
+        channel = self._channels.get(key)
+        if channel is None:
+            channel = self._channels[key] = Channel()
+            self._look(key, channel)
+        channel.listeners += 1
+        channel.closed = self._closed
+        try:
+            async for event in channel.events(last_version):
+                yield event
+        finally:
+            channel.listeners -= 1
+            if not channel.listeners and self._channels.get(key) is channel:
+                del self._channels[key]
+
+    async def run(self) -> None:
+        """Looks for changes until it is cancelled; then the listeners' streams end."""
+        fresh_at = time.monotonic()
+        try:
+            while True:
+                await asyncio.sleep(LOOK_SECONDS)
+                for key, channel in list(self._channels.items()):
+                    if time.monotonic() - channel.changed_at >= CHANGE_SECONDS:
+                        self._look(key, channel)
+                if time.monotonic() - fresh_at >= FRESH_SECONDS:
+                    fresh_at = time.monotonic()
+                    self._tell_freshness()
+        finally:
+            self._closed = True
+            for channel in self._channels.values():
+                channel.close()
+
+    def _look(self, key: ChannelKey, channel: Channel) -> None:
+        wanted, offset, limit = key
+        now = datetime.now(UTC)
+        with suppress(UnknownName, WrongValue):
+            rendered = self._answers.leaderboard(wanted, offset=offset, limit=limit, now=now)
+            if rendered.version != channel.version:
+                channel.show(rendered.version, rendered.at(self._answers.as_of(now), now))
+
+    def _tell_freshness(self) -> None:
+        now = datetime.now(UTC)
+        text = freshness(self._answers.as_of(now), now)
+        for channel in self._channels.values():
+            channel.show_fresh(text)

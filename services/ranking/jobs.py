@@ -1,0 +1,89 @@
+"""What runs by itself: making the boards again after changes, and looking whether Postgres is there."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from services.ranking.handlers.boards import Boards
+from shared.kafka.following import TopicFollower
+from shared.kafka.groups import PartitionGroup
+from shared.postgres.errors import is_retryable
+from shared.telemetry import metrics
+from shared.telemetry.readiness import Readiness
+
+IDLE_REFRESH_SECONDS: Final = 5.0
+"""Without changes the boards are made again this often: a day may have ended."""
+
+REST_FACTOR: Final = 2.0
+"""A refresh is followed by at least this many times its own duration for everything else."""
+
+PING_SECONDS: Final = 2.0
+LATE_SECONDS: Final = 30.0
+
+REFRESH: Final = metrics.seconds("ranking_refresh_seconds", "Making the boards again after changes")
+
+
+async def refresh_boards(boards: Boards, interval_seconds: float) -> None:
+    """Refreshes after changes, at most once an interval, until it is cancelled."""
+    refreshed_at = float("-inf")
+    pause = interval_seconds
+    while True:
+        await asyncio.sleep(pause)
+        started = time.monotonic()
+        if not boards.changed and started - refreshed_at < IDLE_REFRESH_SECONDS:
+            continue
+        boards.refresh(datetime.now(UTC))
+        refreshed_at = time.monotonic()
+        REFRESH.observe(refreshed_at - started)
+        pause = max(interval_seconds, REST_FACTOR * (refreshed_at - started))
+
+
+class DatabaseWatch:
+    """Knows whether Postgres answered lately."""
+
+    def __init__(self, ping: Callable[[], Awaitable[None]]) -> None:
+        self._ping = ping
+        self._problem: str | None = None
+
+    async def run(self) -> None:
+        """Asks every two seconds until it is cancelled."""
+        while True:
+            try:
+                await self._ping()
+                self._problem = None
+            except Exception as error:
+                if not is_retryable(error):
+                    raise
+                self._problem = f"Postgres does not answer ({type(error).__name__}); scores are kept in memory meanwhile"
+            await asyncio.sleep(PING_SECONDS)
+
+    def problem(self) -> str | None:
+        return self._problem
+
+
+def watch_readiness(
+    readiness: Readiness,
+    *,
+    boards: Boards,
+    reference: TopicFollower,
+    outcomes: TopicFollower,
+    group: PartitionGroup,
+    database: DatabaseWatch,
+) -> None:
+    """Adds what ranking needs to be ready: fresh topics, no partition that stopped, and Postgres."""
+    readiness.add("reference", lambda: _late("campaigns, stores and tokens were", reference))
+    readiness.add("outcomes", lambda: _late("outcomes were", outcomes))
+    readiness.add("boards", lambda: _stopped("the boards have stopped at a gap", boards.stopped))
+    readiness.add("fold", lambda: _stopped("the fold has stopped", group.stopped))
+    readiness.add("postgres", database.problem)
+
+
+def _late(what: str, follower: TopicFollower) -> str | None:
+    seconds = follower.seconds_since_end()
+    return None if seconds <= LATE_SECONDS else f"{what} last read to the end {seconds:.0f} s ago"
+
+
+def _stopped(what: str, partitions: Mapping[int, Exception]) -> str | None:
+    return "; ".join(f"{what} on partition {p}: {error}" for p, error in sorted(partitions.items())) or None

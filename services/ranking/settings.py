@@ -1,0 +1,19 @@
+"""What ranking reads from the environment."""
+
+from pydantic import Field
+
+from shared.environment import ServiceSettings, service_variable
+
+
+class RankingSettings(ServiceSettings):
+    """Settings of the ranking service; `RANKING_X` wins over `X` where both are set."""
+
+    database_url: str = service_variable("ranking", "database_url", description="postgresql:// address of the schema ranking")
+    host: str = service_variable("ranking", "host", default="127.0.0.1", description="Address to listen on")
+    port: int = service_variable("ranking", "port", default=0, ge=0, le=65535, description="Port; 0 takes a free one")
+    ranking_fold_seconds: float = Field(
+        default=0.25, gt=0, le=10, description="Least time between two writes of scores; memory is not held up by it"
+    )
+    ranking_refresh_seconds: float = Field(
+        default=0.1, gt=0, le=5, description="Least time between two refreshes of the boards"
+    )

@@ -1,0 +1,113 @@
+"""Ranking's tables: scores by campaign, store and day, and the place and mark of each outcomes partition."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import date
+from typing import Final
+
+import asyncpg
+
+from services.ranking.domain.calendar import microseconds_of, moment_of
+from services.ranking.domain.places import UNREAD, Place
+from services.ranking.domain.scores import DayScore, ScoreChanges
+from shared.contracts.redemption import Source
+from shared.postgres.queries import Queries
+
+QUERIES: Final = Queries.beside(__file__)
+SEPARATOR: Final = "\x1f"
+"""Between texts that travel as one argument; identifiers hold no control characters."""
+
+SNAPSHOT_ROWS: Final = 5_000
+PING_SECONDS: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScoreRow:
+    """One store's counts of one local day."""
+
+    campaign_id: str
+    day: date
+    store_id: str
+    score: DayScore
+
+
+class FoldTransaction:
+    """A transaction that holds the places of some partitions. What it does counts when its block ends well, or not at all."""
+
+    def __init__(self, connection: asyncpg.pool.PoolConnectionProxy, places: Mapping[int, Place]) -> None:
+        self._connection = connection
+        self.places = places
+
+    async def fold_scores(self, changes: ScoreChanges) -> None:
+        """Adds the changes to the scores."""
+        if not len(changes):
+            return
+        keys, scores = list(changes.by_key), list(changes.by_key.values())
+        await self._connection.execute(
+            QUERIES.fold_scores,
+            SEPARATOR.join([campaign_id for campaign_id, _, _ in keys]),
+            _array([day.isoformat() for _, day, _ in keys]),
+            SEPARATOR.join([store_id for _, _, store_id in keys]),
+            _array([str(score.redemptions) for score in scores]),
+            _array([str(score.reversals) for score in scores]),
+            _array([f'"{moment_of(score.reached_at_us).isoformat()}"' for score in scores]),
+        )
+
+    async def set_places(self, places: Mapping[int, Place]) -> None:
+        """Moves the places of partitions that the transaction holds."""
+        marks = [place.mark for place in places.values()]
+        await self._connection.execute(
+            QUERIES.set_places,
+            list(places),
+            [place.next_offset for place in places.values()],
+            [mark.epoch if mark else None for mark in marks],
+            [mark.offset if mark else None for mark in marks],
+        )
+
+
+class RankingStore:
+    """The only SQL of the service."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def folding(self, partitions: Sequence[int]) -> AsyncIterator[FoldTransaction]:
+        """A transaction with the partitions' places locked, in order."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(QUERIES.add_places, list(partitions))
+            rows = await connection.fetch(QUERIES.lock_places, list(partitions))
+            yield FoldTransaction(connection, {row["partition"]: _place(row) for row in rows})
+
+    async def read_place(self, partition: int) -> Place:
+        """The partition's place, UNREAD for one that is new."""
+        row = await self._pool.fetchrow(QUERIES.read_place, partition)
+        return _place(row) if row else UNREAD
+
+    async def ping(self) -> None:
+        """Returns when Postgres answers."""
+        await self._pool.execute(QUERIES.ping, timeout=PING_SECONDS)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[tuple[Mapping[int, Place], AsyncIterator[ScoreRow]]]:
+        """Places and scores as of one moment (`protocol.md`, rule 17); the rows stream while the block runs."""
+        async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
+            places = {row["partition"]: _place(row) for row in await connection.fetch(QUERIES.read_places)}
+            yield places, self._score_rows(connection)
+
+    async def _score_rows(self, connection: asyncpg.pool.PoolConnectionProxy) -> AsyncIterator[ScoreRow]:
+        async for row in connection.cursor(QUERIES.read_scores, prefetch=SNAPSHOT_ROWS):
+            score = DayScore(row["redemptions"], row["reversals"], microseconds_of(row["reached_at"]))
+            yield ScoreRow(campaign_id=row["campaign_id"], day=row["day"], store_id=row["store_id"], score=score)
+
+
+def _place(row: asyncpg.Record) -> Place:
+    mark = None
+    if row["mark_epoch"] is not None:
+        mark = Source(epoch=row["mark_epoch"], partition=row["partition"], offset=row["mark_offset"])
+    return Place(next_offset=row["next_offset"], mark=mark)
+
+
+def _array(items: Sequence[str]) -> str:
+    return "{" + ",".join(items) + "}"
