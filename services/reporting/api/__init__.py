@@ -1,0 +1,1 @@
+"""What reporting answers by HTTP: figures, files, charts and pages."""

@@ -1,0 +1,40 @@
+"""How far behind the outcomes topic the tables are, whichever copy folds them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from services.reporting.store.reading import FigureStore
+from shared.contracts.topics import OUTCOMES
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """`as_of`: everything that was decided before is in the figures. `behind`: outcomes that are not folded yet."""
+
+    as_of: datetime
+    behind: int
+
+    def lag_seconds(self, now: datetime) -> float:
+        return max(0.0, round((now - self.as_of).total_seconds(), 3))
+
+
+class FreshnessBoard:
+    """The latest measurement of this process; before the first the figures are as old as can be."""
+
+    def __init__(self) -> None:
+        self.latest = Freshness(datetime(1970, 1, 1, tzinfo=UTC), 0)
+
+
+async def measure(store: FigureStore, ends: Mapping[int, int], asked_at: datetime) -> Freshness:
+    """Compares the ends of the outcomes topic, asked for at `asked_at`, with the places in Postgres."""
+    places = {row["partition"]: row for row in await store.places(OUTCOMES.name)}
+    behind, as_of = 0, asked_at
+    for partition, end in ends.items():
+        row = places.get(partition)
+        missing = end - (row["next_offset"] if row else 0)
+        if missing > 0:
+            behind += missing
+            last = row["last_decided_at"] if row else None
+            as_of = min(as_of, last or datetime(1970, 1, 1, tzinfo=UTC))
+    return Freshness(as_of, behind)

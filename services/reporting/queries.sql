@@ -1,0 +1,354 @@
+-- Everything that reporting asks of Postgres. Parameters named `rows` are JSON arrays of objects, as text.
+
+-- name: keep_campaigns
+-- Takes campaigns; a revision that is not above the one kept changes nothing.
+INSERT INTO campaigns AS c (id, revision, name, starts_at, ends_at, time_zone, paused, archived)
+SELECT id, revision, name, starts_at, ends_at, time_zone, paused, archived
+FROM json_to_recordset($1::text::json) AS r (id text, revision bigint, name text, starts_at timestamptz, ends_at timestamptz,
+    time_zone text, paused boolean, archived boolean)
+ORDER BY id
+ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, name = excluded.name, starts_at = excluded.starts_at,
+    ends_at = excluded.ends_at, time_zone = excluded.time_zone, paused = excluded.paused, archived = excluded.archived
+WHERE c.revision < excluded.revision
+
+-- name: keep_stores
+-- Takes stores; a revision that is not above the one kept changes nothing.
+INSERT INTO stores AS s (id, revision, name, chain, region, country, peer_group, hidden, test)
+SELECT id, revision, name, chain, region, country, peer_group, hidden, test
+FROM json_to_recordset($1::text::json) AS r (id text, revision bigint, name text, chain text, region text, country text,
+    peer_group text, hidden boolean, test boolean)
+ORDER BY id
+ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, name = excluded.name, chain = excluded.chain,
+    region = excluded.region, country = excluded.country, peer_group = excluded.peer_group, hidden = excluded.hidden,
+    test = excluded.test
+WHERE s.revision < excluded.revision
+
+-- name: keep_batches
+-- Takes batches and returns the ids of those that were new or newer: their allotments are to be replaced.
+INSERT INTO batches AS b (id, revision, campaign_id, state, codes, published_at)
+SELECT id, revision, campaign_id, state, codes, published_at
+FROM json_to_recordset($1::text::json) AS r (id text, revision bigint, campaign_id text, state text, codes bigint,
+    published_at timestamptz)
+ORDER BY id
+ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, campaign_id = excluded.campaign_id, state = excluded.state,
+    codes = excluded.codes, published_at = excluded.published_at
+WHERE b.revision < excluded.revision
+RETURNING id
+
+-- name: forget_allotments
+-- Removes the allotments of some batches, in the transaction that takes their new ones.
+DELETE FROM allotments WHERE batch_id = ANY ($1::text[])
+
+-- name: keep_allotments
+-- Takes the allotments of batches whose old ones were removed.
+INSERT INTO allotments (batch_id, store_id, first_serial, codes)
+SELECT batch_id, store_id, first_serial, codes
+FROM json_to_recordset($1::text::json) AS r (batch_id text, store_id text, first_serial bigint, codes bigint)
+
+-- name: lock_voids
+-- Keeps folds out while voids change: what is redeemed within a void is counted from the ledger, which must stand still.
+SELECT pg_advisory_xact_lock(hashtext('reporting.voids'))
+
+-- name: share_voids
+-- Keeps voids as they are during a fold; says whether there are any.
+SELECT pg_advisory_xact_lock_shared(hashtext('reporting.voids')) IS NULL, EXISTS (SELECT FROM void_ranges)
+
+-- name: keep_void_ranges
+-- Takes ranges of voids and returns those that were new. Ranges of different voids never overlap.
+INSERT INTO void_ranges (first_serial, last_serial, void_id, batch_id, store_id, codes)
+SELECT first_serial, last_serial, void_id, batch_id, store_id, codes
+FROM json_to_recordset($1::text::json) AS r (first_serial bigint, last_serial bigint, void_id text, batch_id text, store_id text,
+    codes bigint)
+ORDER BY first_serial
+ON CONFLICT (first_serial) DO NOTHING
+RETURNING first_serial
+
+-- name: count_redeemed_in_new_voids
+-- Adds the codes that are redeemed within new ranges to the stores' totals (as partition -1), counted from the ledger copy.
+WITH new_ranges AS (
+    SELECT * FROM void_ranges WHERE first_serial = ANY ($1::bigint[])
+), held AS (
+    SELECT l.campaign_id, l.store_id, l.batch_id, count(*) AS codes
+    FROM new_ranges AS v JOIN ledger AS l ON l.batch_id = v.batch_id AND l.serial BETWEEN v.first_serial AND v.last_serial
+    GROUP BY 1, 2, 3
+), released AS (
+    SELECT r.campaign_id, r.store_id, r.batch_id, count(*) AS codes
+    FROM new_ranges AS v JOIN reversals AS r ON r.batch_id = v.batch_id AND r.serial BETWEEN v.first_serial AND v.last_serial
+    WHERE r.reopens GROUP BY 1, 2, 3
+)
+INSERT INTO store_totals AS t (campaign_id, store_id, batch_id, partition, accepted, reopened, reversed, rejected,
+    redeemed_in_void, players)
+SELECT campaign_id, store_id, batch_id, -1, 0, 0, 0, 0, coalesce(held.codes, 0) - coalesce(released.codes, 0), 0
+FROM held FULL JOIN released USING (campaign_id, store_id, batch_id)
+ON CONFLICT (campaign_id, store_id, batch_id, partition)
+DO UPDATE SET redeemed_in_void = t.redeemed_in_void + excluded.redeemed_in_void
+
+-- name: place
+-- Where a partition is read from next, and its mark.
+SELECT next_offset, mark_epoch, mark_partition, mark_offset FROM places WHERE topic = $1 AND partition = $2
+
+-- name: places
+-- The place of every partition of a topic.
+SELECT partition, next_offset, last_decided_at FROM places WHERE topic = $1
+
+-- name: make_place
+-- Makes the row of a partition that was never read.
+INSERT INTO places (topic, partition) VALUES ($1, $2) ON CONFLICT DO NOTHING
+
+-- name: lock_place
+-- The same as `place`, held until the fold's transaction ends. Whoever folds for this partition waits here.
+SELECT next_offset, mark_epoch, mark_partition, mark_offset FROM places WHERE topic = $1 AND partition = $2 FOR UPDATE
+
+-- name: move_place
+-- Moves place and mark, in the transaction that folds.
+UPDATE places SET next_offset = $3, mark_epoch = $4, mark_partition = $5, mark_offset = $6,
+    last_decided_at = coalesce($7, last_decided_at)
+WHERE topic = $1 AND partition = $2
+
+-- name: ensure_month
+-- Makes the partitions of a month, once.
+SELECT ensure_month($1::date)
+
+-- name: add_reversals
+-- Takes reversals. One that is there already would be a second reversal of a redemption, which redemption never makes.
+INSERT INTO reversals (campaign_id, redeemed_at, redemption_id, reversed_at, decided_at, reason, reopens, serial, batch_id,
+    store_id)
+SELECT campaign_id, redeemed_at, redemption_id, reversed_at, decided_at, reason, reopens, serial, batch_id, store_id
+FROM json_to_recordset($1::text::json) AS r (campaign_id text, redeemed_at timestamptz, redemption_id text,
+    reversed_at timestamptz, decided_at timestamptz, reason text, reopens boolean, serial bigint, batch_id text, store_id text)
+
+-- name: add_hours
+-- Adds to the hourly facts. Rows of other partitions are not touched, so that folds do not wait for one another.
+INSERT INTO hourly_facts AS f (campaign_id, store_id, hour, partition, utc_offset, accepted, reopened, reversed, rejected)
+SELECT c, s, h, $2::smallint, o, a, p, v, j
+FROM json_to_recordset($1::text::json) AS r (c text, s text, h timestamptz, o integer, a integer, p integer, v integer, j integer)
+ON CONFLICT (campaign_id, hour, store_id, partition) DO UPDATE SET accepted = f.accepted + excluded.accepted,
+    reopened = f.reopened + excluded.reopened, reversed = f.reversed + excluded.reversed, rejected = f.rejected + excluded.rejected
+
+-- name: add_players
+-- Adds to the players' redemptions at a store and returns how the number of players who hold one changed, by batch.
+WITH changed AS (
+    INSERT INTO store_players AS p (campaign_id, store_id, platform, player_id, redemptions)
+    SELECT c, s, f, p, d
+    FROM json_to_recordset($1::text::json) AS r (c text, s text, f text, p text, d integer)
+    ORDER BY c, s, f, p
+    ON CONFLICT (campaign_id, store_id, platform, player_id) DO UPDATE SET redemptions = p.redemptions + excluded.redemptions
+    RETURNING campaign_id, store_id, platform, player_id, redemptions
+)
+SELECT r.c AS campaign_id, r.s AS store_id, r.b AS batch_id,
+    sum((changed.redemptions > 0)::integer - (changed.redemptions - r.d > 0)::integer) AS change
+FROM json_to_recordset($1::text::json) AS r (c text, s text, f text, p text, d integer, b text)
+JOIN changed ON changed.campaign_id = r.c AND changed.store_id = r.s AND changed.platform = r.f AND changed.player_id = r.p
+GROUP BY r.c, r.s, r.b
+HAVING sum((changed.redemptions > 0)::integer - (changed.redemptions - r.d > 0)::integer) <> 0
+
+-- name: redeemed_in_voids
+-- How the number of redeemed codes within voids changes by some serials, by batch.
+SELECT r.c AS campaign_id, r.s AS store_id, r.b AS batch_id, sum(r.d) AS change
+FROM json_to_recordset($1::text::json) AS r (n bigint, c text, s text, b text, d integer)
+CROSS JOIN LATERAL (
+    SELECT last_serial FROM void_ranges WHERE first_serial <= r.n ORDER BY first_serial DESC LIMIT 1
+) AS v
+WHERE v.last_serial >= r.n
+GROUP BY 1, 2, 3
+
+-- name: add_totals
+-- Adds to the stores' totals of a batch, as the fold's own partition.
+INSERT INTO store_totals AS t (campaign_id, store_id, batch_id, partition, accepted, reopened, reversed, rejected,
+    redeemed_in_void, players, first_at, last_at, reached_at)
+SELECT c, s, b, $2::smallint, a, p, v, j, i, u, f, l, r
+FROM json_to_recordset($1::text::json) AS x (c text, s text, b text, a bigint, p bigint, v bigint, j bigint, i bigint, u bigint,
+    f timestamptz, l timestamptz, r timestamptz)
+ON CONFLICT (campaign_id, store_id, batch_id, partition) DO UPDATE SET accepted = t.accepted + excluded.accepted,
+    reopened = t.reopened + excluded.reopened, reversed = t.reversed + excluded.reversed, rejected = t.rejected + excluded.rejected,
+    redeemed_in_void = t.redeemed_in_void + excluded.redeemed_in_void, players = t.players + excluded.players,
+    first_at = least(t.first_at, excluded.first_at), last_at = greatest(t.last_at, excluded.last_at),
+    reached_at = greatest(t.reached_at, excluded.reached_at)
+
+-- name: keep_standings
+-- Takes standings; a revision that is not above the one kept for that day changes nothing.
+INSERT INTO standings AS s (campaign_id, board, period, day, store_id, revision, rank, "position", score, as_of)
+SELECT campaign_id, board, period, day, store_id, revision, rank, "position", score, as_of
+FROM json_to_recordset($1::text::json) AS r (campaign_id text, board text, period text, day date, store_id text, revision bigint,
+    rank integer, "position" integer, score bigint, as_of timestamptz)
+ORDER BY campaign_id, board, day, store_id
+ON CONFLICT (campaign_id, board, day, store_id) DO UPDATE SET revision = excluded.revision, period = excluded.period,
+    rank = excluded.rank, "position" = excluded."position", score = excluded.score, as_of = excluded.as_of
+WHERE s.revision < excluded.revision
+
+-- name: campaign
+-- One campaign, no row when it is not known.
+SELECT id, name, starts_at, ends_at, time_zone, paused, archived FROM campaigns WHERE id = $1
+
+-- name: campaigns
+-- All campaigns, the one that ends last first.
+SELECT id, name, starts_at, ends_at, time_zone, paused, archived FROM campaigns ORDER BY ends_at DESC, id
+
+-- name: matching_stores
+-- The ids of the stores that all given filters let through; a null filter lets all through.
+SELECT id FROM stores
+WHERE ($1::text[] IS NULL OR id = ANY ($1)) AND ($2::text[] IS NULL OR region = ANY ($2))
+    AND ($3::text[] IS NULL OR chain = ANY ($3))
+
+-- name: known_stores
+-- Those of some ids that are known as stores, or were allotted codes.
+SELECT id FROM stores WHERE id = ANY ($1::text[])
+UNION
+SELECT store_id FROM allotments WHERE store_id = ANY ($1::text[])
+
+-- name: performance_csv
+-- The rows of performance.csv (semantics.md), by store. $1 campaign, $2 and $3 the period or null, $4 now, $5 when today began,
+-- $6 the stores to show or null for all; shares are of the whole campaign.
+WITH whole AS (
+    SELECT *, sum(redeemed) OVER () AS all_redeemed FROM performance($1, $2, $3, $4, $5)
+)
+SELECT harmless(store_id), harmless(store_name), harmless(chain), harmless(region), harmless(country), issued, accepted, redeemed,
+    reversed, void, expired, outstanding, percentage(redeemed, issued), percentage(redeemed, all_redeemed), unique_players, rank,
+    previous_rank, iso(first_at), iso(last_at), rejected
+FROM whole
+WHERE $6::text[] IS NULL OR store_id = ANY ($6)
+ORDER BY store_id COLLATE "C"
+
+-- name: performance
+-- The same figures as values.
+SELECT store_id, store_name, chain, region, country, issued, accepted, redeemed, reversed, void, expired, outstanding,
+    unique_players, score, rank, previous_rank, first_at, last_at, reached_at, rejected, unlisted
+FROM performance($1, $2, $3, $4, $5)
+WHERE $6::text[] IS NULL OR store_id = ANY ($6)
+ORDER BY store_id COLLATE "C"
+
+-- name: summary
+-- The sums of the same figures.
+SELECT count(*) AS stores, sum(issued)::bigint AS issued, sum(accepted)::bigint AS accepted, sum(redeemed)::bigint AS redeemed,
+    sum(reversed)::bigint AS reversed, sum(void)::bigint AS void, sum(expired)::bigint AS expired,
+    sum(outstanding)::bigint AS outstanding, min(first_at) AS first_at, max(last_at) AS last_at, sum(score)::bigint AS score
+FROM performance($1, $2, $3, $4, $5)
+WHERE $6::text[] IS NULL OR store_id = ANY ($6)
+
+-- name: count_rejections
+-- Rejected requests of a campaign, of all stores and of none, or of some stores only.
+SELECT coalesce(sum(rejected), 0)::bigint FROM hourly_facts
+WHERE campaign_id = $1 AND ($2::text[] IS NULL OR store_id = ANY ($2))
+
+-- name: count_rejections_between
+-- The same of a period, exact to the instant.
+SELECT count(*) FROM rejections
+WHERE campaign_id = $1 AND occurred_at >= $2 AND occurred_at < $3 AND ($4::text[] IS NULL OR store_id = ANY ($4))
+
+-- name: count_players
+-- Players of a campaign who hold a redemption, each once however many stores they went to.
+SELECT count(*) FROM (
+    SELECT FROM store_players
+    WHERE campaign_id = $1 AND redemptions > 0 AND ($2::text[] IS NULL OR store_id = ANY ($2))
+    GROUP BY platform, player_id
+) AS players
+
+-- name: count_players_between
+-- The same of a period.
+SELECT count(DISTINCT (l.platform, l.player_id)) FROM ledger AS l
+WHERE l.campaign_id = $1 AND l.occurred_at >= $2 AND l.occurred_at < $3 AND ($4::text[] IS NULL OR l.store_id = ANY ($4))
+    AND NOT EXISTS (SELECT FROM reversals AS r
+        WHERE r.campaign_id = $1 AND r.redeemed_at = l.occurred_at AND r.redemption_id = l.redemption_id)
+
+-- name: ledger_csv
+-- Every redemption of a campaign in the order of its time, by the primary key: rows already sent can be skipped ($6).
+-- Player ids are hashed where $5 is true.
+SELECT harmless(l.redemption_id), harmless(l.event_id), harmless(l.platform), iso(l.occurred_at), iso(l.decided_at), l.serial,
+    harmless(l.batch_id), harmless(l.store_id), harmless(l.store_region),
+    CASE WHEN $5::boolean THEN
+        left(encode(sha256(convert_to((SELECT value FROM salts WHERE name = 'player_id') || l.platform || '/' || l.player_id,
+            'UTF8')), 'hex'), 24)
+    ELSE harmless(l.player_id) END,
+    CASE WHEN r.redemption_id IS NULL THEN 'REDEEMED' ELSE 'REVERSED' END, iso(r.reversed_at), r.reason
+FROM ledger AS l
+LEFT JOIN reversals AS r ON r.campaign_id = $1 AND r.redeemed_at = l.occurred_at AND r.redemption_id = l.redemption_id
+WHERE l.campaign_id = $1 AND ($2::timestamptz IS NULL OR (l.occurred_at >= $2 AND l.occurred_at < $3))
+    AND ($4::text[] IS NULL OR l.store_id = ANY ($4))
+ORDER BY l.occurred_at, l.redemption_id
+OFFSET $6::bigint
+
+-- name: rejections_csv
+-- Rejected requests by the campaign's day, platform and outcome, with the number of different players.
+SELECT day, harmless(platform), outcome, count(*), count(DISTINCT player_id)
+FROM rejections
+WHERE campaign_id = $1 AND ($2::timestamptz IS NULL OR (occurred_at >= $2 AND occurred_at < $3))
+    AND ($4::text[] IS NULL OR store_id = ANY ($4))
+GROUP BY day, platform, outcome
+ORDER BY day, platform, outcome
+
+-- name: timeseries_by_hour_csv
+-- Hours of the campaign's zone in which anything happened, as wall clock with offset.
+SELECT to_char((hour + utc_offset * interval '1 second') AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS')
+    || CASE WHEN utc_offset < 0 THEN '-' ELSE '+' END || to_char(abs(utc_offset) * interval '1 second', 'HH24:MI'),
+    sum(accepted), sum(rejected), sum(reversed)
+FROM hourly_facts
+WHERE campaign_id = $1 AND ($2::timestamptz IS NULL OR (hour >= $2 AND hour < $3)) AND ($4::text[] IS NULL OR store_id = ANY ($4))
+GROUP BY hour, utc_offset
+ORDER BY hour
+
+-- name: timeseries_by_day_csv
+-- Days of the campaign's zone on which anything happened.
+SELECT ((hour + utc_offset * interval '1 second') AT TIME ZONE 'UTC')::date AS day, sum(accepted), sum(rejected), sum(reversed)
+FROM hourly_facts
+WHERE campaign_id = $1 AND ($2::timestamptz IS NULL OR (hour >= $2 AND hour < $3)) AND ($4::text[] IS NULL OR store_id = ANY ($4))
+GROUP BY 1
+ORDER BY 1
+
+-- name: standings_csv
+-- The last standing of each store on each board and day, with the movement against the one before of the same board.
+WITH kept AS (
+    SELECT board, period, day, store_id, rank, "position", score,
+        lag(rank) OVER (PARTITION BY board, store_id ORDER BY day) AS earlier
+    FROM standings WHERE campaign_id = $1
+)
+SELECT harmless(board), day, "position", rank, harmless(store_id), score, earlier - rank
+FROM kept
+WHERE ($2::date IS NULL OR day >= $2) AND ($3::date IS NULL OR day < $3) AND ($4::text[] IS NULL OR store_id = ANY ($4))
+ORDER BY board, day, "position" NULLS LAST, store_id
+
+-- name: days
+-- The days of the campaign's zone on which anything happened, with their sums.
+SELECT ((hour + utc_offset * interval '1 second') AT TIME ZONE 'UTC')::date AS day, sum(accepted)::bigint AS accepted,
+    sum(reversed)::bigint AS reversed, sum(reopened)::bigint AS reopened, sum(rejected)::bigint AS rejected
+FROM hourly_facts
+WHERE campaign_id = $1 AND ($2::timestamptz IS NULL OR (hour >= $2 AND hour < $3)) AND ($4::text[] IS NULL OR store_id = ANY ($4))
+GROUP BY 1
+ORDER BY 1
+
+-- name: weekday_hours
+-- Redemptions by weekday (1 is Monday) and hour of the campaign's zone.
+SELECT extract(isodow FROM at)::integer AS weekday, extract(hour FROM at)::integer AS hour, sum(accepted - reversed)::bigint AS redeemed
+FROM (SELECT (hour + utc_offset * interval '1 second') AT TIME ZONE 'UTC' AS at, accepted, reversed FROM hourly_facts
+    WHERE campaign_id = $1 AND ($2::timestamptz IS NULL OR (hour >= $2 AND hour < $3))
+        AND ($4::text[] IS NULL OR store_id = ANY ($4))) AS local
+GROUP BY 1, 2
+HAVING sum(accepted - reversed) <> 0
+
+-- name: rejections_by_day
+-- Rejected requests by day and outcome.
+SELECT day, outcome, count(*) AS rejected
+FROM rejections
+WHERE campaign_id = $1 AND ($2::timestamptz IS NULL OR (occurred_at >= $2 AND occurred_at < $3))
+    AND ($4::text[] IS NULL OR store_id = ANY ($4))
+GROUP BY day, outcome
+ORDER BY day, outcome
+
+-- name: store_days
+-- The score that some stores made on each day, from the facts.
+SELECT store_id, ((hour + utc_offset * interval '1 second') AT TIME ZONE 'UTC')::date AS day, sum(accepted - reversed)::bigint AS score
+FROM hourly_facts
+WHERE campaign_id = $1 AND ($2::timestamptz IS NULL OR (hour >= $2 AND hour < $3)) AND ($4::text[] IS NULL OR store_id = ANY ($4))
+    AND store_id <> ''
+GROUP BY 1, 2
+HAVING sum(accepted - reversed) <> 0
+
+-- name: days_to_redeem
+-- How many days after its batch was published each code was redeemed: redemptions (not reversed) by whole days.
+SELECT greatest(0, floor(extract(epoch FROM l.occurred_at - b.published_at) / 86400))::integer AS days, count(*) AS redeemed
+FROM ledger AS l JOIN batches AS b ON b.id = l.batch_id
+WHERE l.campaign_id = $1 AND ($2::timestamptz IS NULL OR (l.occurred_at >= $2 AND l.occurred_at < $3))
+    AND ($4::text[] IS NULL OR l.store_id = ANY ($4)) AND b.published_at IS NOT NULL
+    AND NOT EXISTS (SELECT FROM reversals AS r
+        WHERE r.campaign_id = $1 AND r.redeemed_at = l.occurred_at AND r.redemption_id = l.redemption_id)
+GROUP BY 1
+ORDER BY 1

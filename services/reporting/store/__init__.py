@@ -1,0 +1,1 @@
+"""All the SQL of reporting: folding outcomes, keeping reference data, and reading figures."""
