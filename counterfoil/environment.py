@@ -6,6 +6,8 @@ from typing import Final
 
 import typer
 
+from shared.environment import with_secret_files
+
 RUN_ENV: Final = Path(".run/env")
 
 
@@ -23,8 +25,8 @@ def load_run_env() -> None:
 
 
 def variable(name: str, what_for: str) -> str:
-    """The variable's value. Raises CommandError saying what it is needed for."""
-    value = os.environ.get(name)
+    """The variable's value, or that of the file that NAME_FILE names. Raises CommandError saying what it is needed for."""
+    value = with_secret_files(os.environ).get(name)
     if not value:
         raise CommandError(f"{name} is not set; it is needed {what_for}. `make up` writes it to .run/env")
     return value

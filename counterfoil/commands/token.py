@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 import orjson
 import typer
+from services.codegen.app import bootstrap_admin_token
 
 from counterfoil.http import service
-from services.codegen.app import bootstrap_admin_token
 
 app = typer.Typer(no_args_is_help=True)
 
