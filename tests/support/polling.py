@@ -4,18 +4,26 @@ import asyncio
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 Value = TypeVar("Value")
 
 
+@overload
 async def poll_until(
-    condition: Callable[[], Value | Awaitable[Value]],
+    condition: Callable[[], Awaitable[Value]], deadline_seconds: float = ..., *, every_seconds: float = ..., what: str = ...
+) -> Value: ...
+@overload
+async def poll_until(
+    condition: Callable[[], Value], deadline_seconds: float = ..., *, every_seconds: float = ..., what: str = ...
+) -> Value: ...
+async def poll_until(
+    condition: Callable[[], Any],
     deadline_seconds: float = 20.0,
     *,
     every_seconds: float = 0.05,
     what: str = "the condition",
-) -> Value:
+) -> Any:
     """Calls the condition (sync or async) until what it gives is true, and returns that.
 
     Raises AssertionError with the last value when the deadline passes; errors of the condition pass through.
@@ -23,7 +31,7 @@ async def poll_until(
     deadline = time.monotonic() + deadline_seconds
     while True:
         answer = condition()
-        value: Value = await answer if inspect.isawaitable(answer) else answer
+        value = await answer if inspect.isawaitable(answer) else answer
         if value:
             return value
         assert time.monotonic() < deadline, f"{what} did not come true in {deadline_seconds} s; at last it gave {value!r}"

@@ -66,11 +66,13 @@ class TestSystem:
     ) -> Any:
         """One call's JSON; fails when the answer is a problem."""
         headers = {"Authorization": f"Bearer {self.environment[token]}", **options.pop("headers", {})}
-        async with aiohttp.ClientSession(self.url(service), headers=headers) as session:
-            async with session.request(method, path, json=body, **options) as response:
-                text = await response.text()
-                assert response.status < 400, f"{method} {path}: {response.status} {text}"
-                return json.loads(text) if response.content_type == "application/json" else text
+        async with (
+            aiohttp.ClientSession(self.url(service), headers=headers) as session,
+            session.request(method, path, json=body, **options) as response,
+        ):
+            text = await response.text()
+            assert response.status < 400, f"{method} {path}: {response.status} {text}"
+            return json.loads(text) if response.content_type == "application/json" else text
 
     async def _is_ready(self, service: str) -> bool:
         if any(processes.living(p.pid_file) is None for n, p in self.programs.items() if n.startswith(service)):
