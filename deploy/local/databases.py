@@ -1,13 +1,13 @@
 """One database, four roles, four schemas: each service knows its own address and can see no other's tables."""
 
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 
-from deploy.local import ports, postgres
+from deploy.local import ports
 from deploy.local.failures import SetupFailed
 from deploy.local.places import CHECKOUT
 from deploy.local.state import State
@@ -38,33 +38,39 @@ def named_urls(state: State, environment: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-async def ensure_schemas(files: postgres.PostgresFiles, state: State, services: Sequence[str]) -> bool:
-    """Makes the database, and each service's role and schema. Returns whether anything was missing. Changes nothing twice."""
-    wanted = [service for service in services if service not in state.role_passwords]
-    for service in wanted:
-        state.role_passwords[service] = secrets.token_urlsafe(24)
-    server = await asyncpg.connect(postgres.superuser_url(files, state.postgres_port), timeout=20)
+async def ensure_schemas(superuser_url: str, passwords: Mapping[str, str], *, renew: Collection[str] = ()) -> None:
+    """Makes the database, and a role and a schema for each service that has a password. Changes nothing twice.
+
+    A role that is there keeps its password unless it is named in `renew`.
+    """
+    server = await asyncpg.connect(superuser_url, timeout=20)
     try:
         present = {row["rolname"] for row in await server.fetch("SELECT rolname FROM pg_roles")}
         if not await server.fetchval("SELECT true FROM pg_database WHERE datname = $1", DATABASE):
             await server.execute(f"CREATE DATABASE {DATABASE}")
             await server.execute(f"REVOKE ALL ON DATABASE {DATABASE} FROM PUBLIC")
-        for service in services:
+        for service, password in passwords.items():
             if service not in present:
                 await server.execute(f"CREATE ROLE {service} LOGIN")
-            if service not in present or service in wanted:
-                await server.execute(f"ALTER ROLE {service} PASSWORD '{state.role_passwords[service]}'")
                 await server.execute(f"ALTER ROLE {service} SET search_path = {service}")
+            if service not in present or service in renew:
+                await server.execute(f"ALTER ROLE {service} PASSWORD '{password}'")
                 await server.execute(f"GRANT CONNECT, TEMPORARY ON DATABASE {DATABASE} TO {service}")
     finally:
         await server.close()
-    database = await asyncpg.connect(postgres.superuser_url(files, state.postgres_port, DATABASE), timeout=20)
+    database = await asyncpg.connect(urlunsplit(urlsplit(superuser_url)._replace(path=f"/{DATABASE}")), timeout=20)
     try:
-        for service in services:
+        for service in passwords:
             await database.execute(f"CREATE SCHEMA IF NOT EXISTS {service} AUTHORIZATION {service}")
     finally:
         await database.close()
-    return bool(wanted) or not set(services) <= present
+
+
+def ensure_passwords(state: State, services: Iterable[str]) -> list[str]:
+    """Makes a random password for each service that has none, and names those services."""
+    new = [service for service in services if service not in state.role_passwords]
+    state.role_passwords.update({service: secrets.token_urlsafe(24) for service in new})
+    return new
 
 
 async def pending_migrations(urls: Mapping[str, str]) -> list[str]:

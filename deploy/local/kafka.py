@@ -64,10 +64,13 @@ class KafkaPorts:
 
 def choose_ports(last: KafkaPorts | None = None) -> KafkaPorts:
     """The ports used last time, or the usual ones; each replaced by a free one if it is taken."""
-    client = ports.free_port(last.client if last else USUAL_PORT)
+    patience = ports.PATIENCE_SECONDS if last else 0.0
+    client = ports.free_port(last.client if last else USUAL_PORT, patience_seconds=patience)
     return KafkaPorts(
         client=client,
-        controller=ports.free_port(last.controller if last else USUAL_CONTROLLER_PORT, but_not={client}),
+        controller=ports.free_port(
+            last.controller if last else USUAL_CONTROLLER_PORT, but_not={client}, patience_seconds=patience
+        ),
     )
 
 

@@ -1,10 +1,15 @@
 """Ports: the usual one if it is free, else one that is."""
 
 import socket
+import time
 from collections.abc import Collection
 from typing import Final
 
 LOCAL: Final = "127.0.0.1"
+POLL_SECONDS: Final = 0.05
+PATIENCE_SECONDS: Final = 1.0
+"""For a port that we had before: its last holder may be just about to be gone."""
+
 FREE_PORTS: Final = range(20_000, 30_000)
 """Below the range from which systems take outgoing ports, so that none is lost between the choice and its use."""
 
@@ -21,10 +26,15 @@ def is_free(port: int) -> bool:
     return True
 
 
-def free_port(usual: int, *, but_not: Collection[int] = ()) -> int:
-    """The usual port if it is free, else the next free one of a fixed range."""
-    if usual not in but_not and is_free(usual):
-        return usual
+def free_port(usual: int, *, but_not: Collection[int] = (), patience_seconds: float = 0.0) -> int:
+    """The usual port if it is free (or becomes so within the patience), else the next free one of a fixed range."""
+    deadline = time.monotonic() + patience_seconds
+    while usual not in but_not:
+        if is_free(usual):
+            return usual
+        if time.monotonic() >= deadline:
+            break
+        time.sleep(POLL_SECONDS)
     start = usual % len(FREE_PORTS)
     for step in range(len(FREE_PORTS)):
         port = FREE_PORTS[(start + step * 7) % len(FREE_PORTS)]

@@ -197,7 +197,17 @@ def _linux_start_mark(pid: int) -> str | None:
     except (OSError, ValueError):
         return None
     state, started_ticks = fields[0], fields[19]
-    return None if state in "ZX" else f"{_boot_id()} {started_ticks}"
+    if state in "ZX" and not _has_other_threads(pid):
+        return None
+    return f"{_boot_id()} {started_ticks}"
+
+
+def _has_other_threads(pid: int) -> bool:
+    """A killed process whose first thread is gone already holds its ports until the last one is."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/task")) > 1
+    except OSError:
+        return False
 
 
 def _boot_id() -> str:

@@ -55,7 +55,10 @@ def ensure_postgres(places: Places, state: State, progress: Progress) -> tuple[p
             step.done(f"runs already on {ports.LOCAL}:{state.postgres_port}")
         else:
             require_room(places.run)
-            state.postgres_port = ports.free_port(state.postgres_port or postgres.USUAL_PORT)
+            state.postgres_port = ports.free_port(
+                state.postgres_port or postgres.USUAL_PORT,
+                patience_seconds=ports.PATIENCE_SECONDS if state.postgres_port else 0.0,
+            )
             save_state(places.state_file, state)
             pid = postgres.start_postgres(postgres.postgres_program(places.run, files, state.postgres_port), files)
             step.done(f"started on {ports.LOCAL}:{state.postgres_port}")

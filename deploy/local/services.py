@@ -103,7 +103,8 @@ def choose_service_ports(places: Places, state: State) -> None:
     for service in SERVICES:
         last = state.service_ports.get(service, USUAL_PORTS[service])
         alive = any(processes.living(path) for path in pid_files(places, service))
-        state.service_ports[service] = last if alive else ports.free_port(last, but_not=taken)
+        patience = ports.PATIENCE_SECONDS if service in state.service_ports else 0.0
+        state.service_ports[service] = last if alive else ports.free_port(last, but_not=taken, patience_seconds=patience)
         taken.add(state.service_ports[service])
 
 

@@ -14,6 +14,7 @@ from deploy.local.databases import SERVICES, url_variable
 from deploy.local.env_file import read_env, write_env
 from deploy.local.failures import SetupFailed, told_by_sentence
 from deploy.local.places import CHECKOUT, Places
+from deploy.local.postgres import superuser_url
 from deploy.local.progress import Progress
 from deploy.local.servers import KAFKA_VARIABLE, RunningServer, ensure_kafka, ensure_postgres
 from deploy.local.state import State, load_state, save_state
@@ -89,8 +90,10 @@ def _ensure_backing(
     postgres = None
     if ours:
         files, postgres = ensure_postgres(places, state, progress)
-        asyncio.run(databases.ensure_schemas(files, state, ours))
+        new = databases.ensure_passwords(state, ours)
         save_state(places.state_file, state)
+        superuser = superuser_url(files, state.postgres_port)
+        asyncio.run(databases.ensure_schemas(superuser, {s: state.role_passwords[s] for s in ours}, renew=new))
     urls = {service: named.get(service) or databases.our_url(service, state) for service in SERVICES}
     with progress.step("Schemas") as step:
         pending = asyncio.run(databases.pending_migrations(urls))
