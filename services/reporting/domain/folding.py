@@ -6,7 +6,7 @@ Every sum is additive, whatever the order: a reversal may be read before its red
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from services.reporting.domain.periods import day_of, hour_of
@@ -16,6 +16,9 @@ from shared.contracts.redemption import Effect, Outcome, OutcomeType, counted_at
 UTC_ZONE = ZoneInfo("UTC")
 NOWHERE = ""
 """The campaign and the store of an outcome that has none."""
+
+NEAR = timedelta(days=5)
+"""Requests that may be redeemed lie within 72 hours; a rejected one that lies further off gets no month of its own."""
 
 ZoneOf = Callable[[str], ZoneInfo]
 
@@ -150,6 +153,8 @@ def _add_rejection(folded: Folded, outcome: Outcome, zone_of: ZoneOf) -> None:
     campaign, store = outcome.campaign_id or NOWHERE, outcome.store_id or NOWHERE
     at = outcome.occurred_at
     hour = hour_of(at, zone_of(campaign) if campaign else UTC_ZONE)
+    if abs(at - outcome.received_at) < NEAR:
+        folded.months.add(at.date().replace(day=1))
     folded.rejections.append((campaign, at, day_of(hour), outcome.platform, outcome.outcome.value, store, outcome.player_id))
     if not campaign:
         return

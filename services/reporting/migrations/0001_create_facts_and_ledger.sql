@@ -191,6 +191,11 @@ BEGIN
     FOREACH parent IN ARRAY ARRAY['ledger', 'rejections'] LOOP
         IF to_regclass(parent || '_' || suffix) IS NULL THEN
             EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS)', parent || '_' || suffix, parent);
+            IF parent = 'rejections' THEN
+                LOCK TABLE rejections IN SHARE ROW EXCLUSIVE MODE;
+                EXECUTE format('WITH moved AS (DELETE FROM rejections_of_other_times WHERE occurred_at >= %L AND occurred_at < %L
+                    RETURNING *) INSERT INTO %I SELECT * FROM moved', first, next, parent || '_' || suffix);
+            END IF;
             EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, parent || '_' || suffix, first, next);
         END IF;
     END LOOP;
