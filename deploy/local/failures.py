@@ -21,7 +21,7 @@ def told_by_sentence(what: str, folder: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise SetupFailed(f"The disk that holds {folder} is full ({what}): free some, then run this again.") from error
+            raise SetupFailed(f"The disk of {folder} is full ({what}): free some space, then run this again.") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             raise SetupFailed(
                 f"{error.filename or folder} may not be written ({what}): change its owner or mode, then run this again."

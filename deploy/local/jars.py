@@ -1,5 +1,6 @@
 """Kafka's jars: fetched one by one against a lock file, each checked by SHA-256 before it is used."""
 
+import errno
 import hashlib
 import shutil
 import tempfile
@@ -60,8 +61,8 @@ def fetch_jars(cache: Path, *, say: Callable[[str], None] = lambda _: None) -> l
 
 def _fetch_all(jars: Sequence[Jar], folder: Path) -> None:
     with tempfile.TemporaryDirectory(dir=folder, prefix="part-") as part, ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as threads:
-        for jar, path in zip(jars, threads.map(lambda jar: _fetch(jar, Path(part)), jars), strict=True):
-            path.replace(folder / jar.file_name)
+        for _ in threads.map(lambda jar: _fetch(jar, Path(part)).replace(folder / jar.file_name), jars):
+            pass
 
 
 def _fetch(jar: Jar, part: Path) -> Path:
@@ -71,11 +72,11 @@ def _fetch(jar: Jar, part: Path) -> Path:
         try:
             path = _download(jar, cache)
         except OSError as error:
-            if error.errno is not None and not hasattr(error, "request"):
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise
-            problem = _first_line(error)
-        except Exception as error:  # noqa: BLE001, RUF100 (jgo raises bare RuntimeErrors; the last one is told)
-            problem = _first_line(error)
+            problem = type(error).__name__
+        except RuntimeError as error:
+            problem = (str(error).splitlines() or [type(error).__name__])[0]
         else:
             if path is not None and _is_whole(path, jar):
                 return path
@@ -101,7 +102,3 @@ def _is_whole(path: Path, jar: Jar) -> bool:
             return hashlib.file_digest(file, "sha256").hexdigest() == jar.sha256
     except OSError:
         return False
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
