@@ -1,0 +1,95 @@
+"""The live board as server-sent events."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from itertools import pairwise
+from typing import Any
+
+import aiohttp
+
+from shared.environment import KafkaConnection
+from tests.integration.ranking.system import CAMPAIGN, Database, Reader, Topics, ranking, redeemed, until_scores
+
+LIVE = f"/v1/campaigns/{CAMPAIGN}/leaderboard/live"
+
+
+class Events:
+    """Reads events of one stream: (name, id, data)."""
+
+    def __init__(self, lines: Any) -> None:
+        self._lines = lines
+
+    async def next(self, name: str, seconds: float = 8) -> tuple[str, Any]:
+        """The next event of this name, others skipped."""
+        async with asyncio.timeout(seconds):
+            while True:
+                fields: dict[str, str] = {}
+                while line := (await self._lines.readline()).decode().rstrip("\n"):
+                    key, _, value = line.partition(": ")
+                    fields[key] = value
+                if fields.get("event") == name:
+                    return fields.get("id", ""), json.loads(fields["data"])
+
+
+@asynccontextmanager
+async def listening(reader: Reader, last_version: str = "", **parameters: str) -> AsyncIterator[Events]:
+    headers = {"Authorization": "Bearer t-reports", **({"Last-Event-ID": last_version} if last_version else {})}
+    async with reader.session.get(reader.url + LIVE, headers=headers, params=parameters) as response:
+        assert response.status == 200
+        assert response.content_type == "text/event-stream"
+        yield Events(response.content)
+
+
+async def test_a_listener_gets_the_board_at_once_and_again_when_it_changes(
+    kafka: KafkaConnection, database: Database, topics: Topics
+) -> None:
+    async with ranking(kafka, await database("ranking")) as reader, listening(reader) as events:
+        version, first = await events.next("leaderboard")
+        assert (first["rows"], first["version"]) == ([], version)
+        await topics.outcomes(0, [redeemed("s-1")])
+        published = time.monotonic()
+        changed, second = await events.next("leaderboard")
+        assert time.monotonic() - published < 1.5
+        assert ([row["store_id"] for row in second["rows"]], changed != version) == (["s-1"], True)
+
+
+async def test_changes_are_told_at_most_once_a_second(kafka: KafkaConnection, database: Database, topics: Topics) -> None:
+    async with ranking(kafka, await database("ranking")) as reader, listening(reader) as events:
+        await events.next("leaderboard")
+        moments = []
+        for wanted in range(1, 16):
+            await topics.outcomes(0, [redeemed("s-1")])
+            await asyncio.sleep(0.1)
+            if wanted % 5 == 0:
+                await events.next("leaderboard")
+                moments.append(time.monotonic())
+        assert all(later - earlier >= 0.9 for earlier, later in pairwise(moments))
+
+
+async def test_who_has_the_version_already_hears_only_that_it_is_fresh(
+    kafka: KafkaConnection, database: Database, topics: Topics
+) -> None:
+    await topics.outcomes(0, [redeemed("s-1")])
+    async with ranking(kafka, await database("ranking")) as reader:
+        await until_scores(reader, {"s-1": 1})
+        version = (await reader.leaderboard())["version"]
+        async with listening(reader, last_version=version) as events:
+            _, fresh = await events.next("fresh")
+            assert set(fresh) == {"as_of", "lag_seconds"}
+            await topics.outcomes(0, [redeemed("s-2")])
+            changed, _ = await events.next("leaderboard")
+            assert changed != version
+
+
+async def test_a_service_that_ends_ends_its_streams(kafka: KafkaConnection, database: Database, topics: Topics) -> None:
+    async with aiohttp.ClientSession() as session:
+        async with ranking(kafka, await database("ranking")) as reader:
+            headers = {"Authorization": "Bearer t-reports"}
+            response = await session.get(reader.url + LIVE, headers=headers)
+            await Events(response.content).next("leaderboard")
+            ending = time.monotonic()
+        assert time.monotonic() - ending < 6
+        assert b"event: leaderboard" not in await response.content.read()
