@@ -30,7 +30,6 @@ class Places:
         return self.run / "state.json"
 
     @property
-    @property
     def key_ring(self) -> Path:
         return self.run / "code-keys.json"
 

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-WIDTH = 10
+WIDTH = 12
 
 
 class Progress:
