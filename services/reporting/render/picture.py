@@ -1,0 +1,209 @@
+"""Drawing with the origin at the top left, and what comes out: a reportlab drawing as SVG, PDF or PNG.
+
+Coordinates and sizes are points; one point is one pixel of an SVG, and `scale` pixels of a PNG.
+"""
+
+import io
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+import pypdfium2
+from reportlab.graphics import renderPDF, renderSVG
+from reportlab.graphics.shapes import Circle, Drawing, Line, Polygon, PolyLine, Rect, String
+from reportlab.lib.colors import HexColor
+from reportlab.pdfgen.canvas import Canvas
+
+from services.reporting.render.fonts import BOLD, REGULAR, ready_for_text, run_width, runs_of, shaped, width_of
+from services.reporting.render.palette import Palette
+
+SVG_FONTS: Final = "'Noto Sans','Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
+Point = tuple[float, float]
+
+
+class Picture:
+    """A drawing in the making. Every method adds on top of what is there; y grows downwards, text stands on its y."""
+
+    def __init__(self, width: float, height: float, palette: Palette) -> None:
+        self.width = width
+        self.height = height
+        self.palette = palette
+        self.title = ""
+        self.description = ""
+        self.drawing = Drawing(width, height)
+        self.rect(0, 0, width, height, palette.ground)
+
+    def text(
+        self,
+        x: float,
+        y: float,
+        text: str,
+        *,
+        size: float = 14,
+        color: str | None = None,
+        bold: bool = False,
+        anchor: str = "start",
+    ) -> None:
+        self.drawing.add(
+            String(
+                round(x, 2),
+                round(self.height - y, 2),
+                text,
+                fontName=BOLD if bold else REGULAR,
+                fontSize=size,
+                fillColor=HexColor(color or self.palette.ink),
+                textAnchor=anchor,
+            )
+        )
+
+    def rect(self, x: float, y: float, width: float, height: float, fill: str, *, radius: float = 0) -> None:
+        self.drawing.add(
+            Rect(
+                round(x, 2),
+                round(self.height - y - height, 2),
+                round(width, 2),
+                round(height, 2),
+                rx=radius,
+                ry=radius,
+                fillColor=HexColor(fill),
+                strokeColor=None,
+            )
+        )
+
+    def line(self, a: Point, b: Point, color: str, *, width: float = 1, dash: Sequence[float] | None = None) -> None:
+        self.drawing.add(
+            Line(
+                *self._flat([a, b]),
+                strokeColor=HexColor(color),
+                strokeWidth=width,
+                strokeDashArray=list(dash) if dash else None,
+            )
+        )
+
+    def path(self, points: Sequence[Point], color: str, *, width: float = 2, dash: Sequence[float] | None = None) -> None:
+        self.drawing.add(
+            PolyLine(
+                self._flat(points),
+                strokeColor=HexColor(color),
+                strokeWidth=width,
+                strokeLineJoin=1,
+                strokeLineCap=1,
+                strokeDashArray=list(dash) if dash else None,
+            )
+        )
+
+    def area(self, points: Sequence[Point], fill: str) -> None:
+        self.drawing.add(Polygon(self._flat(points), fillColor=HexColor(fill), strokeColor=None))
+
+    def dot(self, x: float, y: float, radius: float, fill: str, *, ring: str | None = None) -> None:
+        self.drawing.add(
+            Circle(
+                round(x, 2),
+                round(self.height - y, 2),
+                radius,
+                fillColor=HexColor(fill),
+                strokeColor=HexColor(ring) if ring else None,
+                strokeWidth=2 if ring else 0,
+            )
+        )
+
+    def _flat(self, points: Sequence[Point]) -> list[float]:
+        return [value for x, y in points for value in (round(x, 2), round(self.height - y, 2))]
+
+
+def to_svg(picture: Picture) -> bytes:
+    """The picture as SVG that stands alone: named for screen readers, real text, scaling with its frame."""
+    canvas = _SvgCanvas(
+        (picture.width, picture.height),
+        svgAttrs={"role": "img", "version": "1.1", "font-family": SVG_FONTS, "style": "font-variant-numeric: tabular-nums"},
+    )
+    for node, words in zip(canvas.svg.childNodes[:2], (picture.title, picture.description), strict=True):
+        node.firstChild.data = words
+    renderer: Any = _SvgRenderer()
+    renderer.draw(picture.drawing, canvas, 0, 0, showBoundary=False)
+    out = io.StringIO()
+    canvas.save(out)
+    return re.sub(r"<!DOCTYPE[^>]*>\s*", "", re.sub(r"\n\t*", "\n", out.getvalue())).encode()
+
+
+def to_pdf(picture: Picture, *, subject: str = "") -> bytes:
+    """The picture as a PDF of one page of its own size, with its title as metadata and its text as text."""
+    out = io.BytesIO()
+    canvas = Canvas(out, pagesize=(picture.width, picture.height), pageCompression=1, lang="en", initialFontName="Helvetica")
+    canvas.setTitle(picture.title)
+    canvas.setSubject(subject or picture.description)
+    canvas.setCreator("Counterfoil reporting")
+    draw_on(canvas, picture, 0, 0)
+    canvas.showPage()
+    canvas.save()
+    return out.getvalue()
+
+
+def to_png(picture: Picture, *, scale: float = 2.0) -> bytes:
+    """The picture as PNG, by way of its PDF."""
+    document = pypdfium2.PdfDocument(to_pdf(picture))
+    try:
+        image = document[0].render(scale=scale).to_pil()
+        out = io.BytesIO()
+        image.convert("RGB").save(out, "PNG", compress_level=6)
+        return out.getvalue()
+    finally:
+        document.close()
+
+
+def draw_on(canvas: Any, picture: Picture, x: float, y: float) -> None:
+    """Draws the picture on a page, its lower left corner at (x, y)."""
+    ready_for_text()
+    renderer: Any = _PdfRenderer()
+    renderer.draw(picture.drawing, canvas, x, y, showBoundary=False)
+
+
+def draw_text(canvas: Any, x: float, y: float, text: str, size: float, *, bold: bool = False) -> None:
+    """Writes a text of any script on a page, from x on."""
+    for run in runs_of(text, bold):
+        canvas.setFont(run.font, size)
+        canvas.drawString(x, y, shaped(run, size) if run.shaped else run.text)
+        x += run_width(run, size)
+
+
+class _PdfRenderer(renderPDF._PDFRenderer):  # type: ignore[misc]  # noqa: SLF001 (made to be derived from)
+    def drawString(self, shape: Any) -> None:  # noqa: N802 (reportlab's name)
+        state = self._tracker.getState()
+        size, bold = state["fontSize"], state["fontName"] == BOLD
+        shift = {"start": 0.0, "middle": 0.5, "end": 1.0}[state["textAnchor"]]
+        draw_text(self._canvas, shape.x - shift * width_of(shape.text, size, bold), shape.y, shape.text, size, bold=bold)
+        self._canvas.setFont(state["fontName"], size)
+
+
+class _SvgCanvas(renderSVG.SVGCanvas):  # type: ignore[misc]
+    def setFont(self, font: str, size: float) -> None:  # noqa: N802 (reportlab's name)
+        self._font, self._fontSize = font, size
+        self.style["font-size"] = f"{size:g}px"
+        self.style["font-weight"] = "700" if font == BOLD else "400"
+
+    def setFillColor(self, color: Any) -> None:  # noqa: N802 (reportlab's name)
+        self._fillColor = color
+        self.style["fill"] = "none" if color is None else f"#{color.hexval()[2:]}"
+
+    def setStrokeColor(self, color: Any) -> None:  # noqa: N802 (reportlab's name)
+        self._strokeColor = color
+        self.style["stroke"] = "none" if color is None else f"#{color.hexval()[2:]}"
+
+
+class _SvgRenderer(renderSVG._SVGRenderer):  # type: ignore[misc]  # noqa: SLF001 (made to be derived from)
+    def drawString(self, shape: Any) -> None:  # noqa: N802 (reportlab's name)
+        """Text as the browser sets it, anchored where we mean it, and isolated so that its own direction is found."""
+        canvas, state = self._canvas, self._tracker.getState()
+        text = shape.text if shape.text.isascii() else f"\u2068{shape.text}\u2069"
+        style = canvas._formatStyle(["font-size", "font-weight", "fill"])  # noqa: SLF001 (its own renderer's part)
+        node = renderSVG.transformNode(
+            canvas.doc,
+            "text",
+            x=shape.x,
+            y=-shape.y,
+            style=style,
+            transform="scale(1,-1)",
+            **{"text-anchor": state["textAnchor"]},
+        )
+        node.appendChild(canvas.doc.createTextNode(text))
+        canvas.currGroup.appendChild(node)
