@@ -8,7 +8,6 @@ from typing import Final
 
 import asyncpg
 
-from services.ranking.domain.calendar import microseconds_of, moment_of
 from services.ranking.domain.places import UNREAD, Place
 from services.ranking.domain.scores import DayScore, ScoreChanges
 from shared.contracts.redemption import Source
@@ -51,7 +50,7 @@ class FoldTransaction:
             SEPARATOR.join([store_id for _, _, store_id in keys]),
             _array([str(score.redemptions) for score in scores]),
             _array([str(score.reversals) for score in scores]),
-            _array([f'"{moment_of(score.reached_at_us).isoformat()}"' for score in scores]),
+            _array([f'"{score.reached_at.isoformat()}"' for score in scores]),
         )
 
     async def set_places(self, places: Mapping[int, Place]) -> None:
@@ -98,7 +97,7 @@ class RankingStore:
 
     async def _score_rows(self, connection: asyncpg.pool.PoolConnectionProxy) -> AsyncIterator[ScoreRow]:
         async for row in connection.cursor(QUERIES.read_scores, prefetch=SNAPSHOT_ROWS):
-            score = DayScore(row["redemptions"], row["reversals"], microseconds_of(row["reached_at"]))
+            score = DayScore(row["redemptions"], row["reversals"], row["reached_at"])
             yield ScoreRow(campaign_id=row["campaign_id"], day=row["day"], store_id=row["store_id"], score=score)
 
 

@@ -7,6 +7,7 @@ is less than a handful of changes to a sorted structure of Python objects, howev
 from bisect import bisect_left
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -41,17 +42,32 @@ class Counts:
     issued: Integers
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Board:
-    """Ranked stores, best first. `numbers`, `keys` and `ranks` by place; `places` by store number, 0 for the unranked.
+    """Ranked stores, best first: by place, their `numbers`, `keys` and `scores`.
 
     A place is a position counted from 1; equal keys share a rank, and the next rank skips as many (1, 2, 2, 4).
     """
 
     numbers: Indices
     keys: Keys
-    ranks: Integers
-    places: Integers
+    scores: Integers
+    stores: int
+
+    @cached_property
+    def ranks(self) -> Integers:
+        """Ranks by place."""
+        starts = np.ones(len(self), dtype=np.bool_)
+        starts[1:] = self.keys[1:] != self.keys[:-1]
+        first_of_group: Integers = np.maximum.accumulate(np.where(starts, np.arange(1, len(self) + 1), 0))
+        return first_of_group
+
+    @cached_property
+    def places(self) -> Integers:
+        """Places by store number, 0 for the unranked."""
+        places = np.zeros(self.stores, dtype=np.int64)
+        places[self.numbers] = np.arange(1, len(self) + 1)
+        return places
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -89,7 +105,8 @@ def rank_all(roster: Roster, counts: Counts, by: Measure) -> Board:
     kept = candidates[_ranked(counts, candidates, by)]
     keys = _keys(counts, kept, by)
     order = np.lexsort((counts.reached_at_us[kept], -keys))
-    return _board(kept[order], keys[order], stores=len(roster.index))
+    numbers = kept[order]
+    return Board(numbers=numbers, keys=keys[order], scores=counts.scores[numbers], stores=len(roster.index))
 
 
 def within(board: Board, roster: Roster, scope: Scope) -> Board:
@@ -97,7 +114,8 @@ def within(board: Board, roster: Roster, scope: Scope) -> Board:
     if scope.kind is ScopeKind.ALL:
         return board
     belongs = roster.members(scope)[board.numbers]
-    return _board(board.numbers[belongs], board.keys[belongs], stores=len(board.places))
+    numbers, keys, scores = board.numbers[belongs], board.keys[belongs], board.scores[belongs]
+    return Board(numbers=numbers, keys=keys, scores=scores, stores=board.stores)
 
 
 def ranks_alone(roster: Roster, counts: Counts, by: Measure, scope: Scope) -> Integers:
@@ -146,18 +164,3 @@ def _keys(counts: Counts, numbers: Indices, by: Measure) -> Keys:
             return counts.scores[numbers]
         case Measure.RATE:
             return wilson_lower_bound(counts.scores[numbers], counts.issued[numbers])
-
-
-def _board(numbers: Indices, keys: Keys, *, stores: int) -> Board:
-    places = np.zeros(stores, dtype=np.int64)
-    places[numbers] = np.arange(1, len(numbers) + 1)
-    return Board(numbers=numbers, keys=keys, ranks=_competition_ranks(keys), places=places)
-
-
-def _competition_ranks(keys: Keys) -> Integers:
-    """Ranks of keys that are in descending order."""
-    starts = np.ones(len(keys), dtype=np.bool_)
-    starts[1:] = keys[1:] != keys[:-1]
-    first_of_group = np.where(starts, np.arange(len(keys)), 0)
-    ranks: Integers = np.maximum.accumulate(first_of_group) + 1 if len(keys) else first_of_group.astype(np.int64)
-    return ranks

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 ONE_DAY: Final = timedelta(days=1)
-_ONE_MICROSECOND: Final = timedelta(microseconds=1)
-_QUARTER_HOUR_US: Final = 15 * 60 * 1_000_000
-_QUARTERS_SINCE_1972: Final = (datetime(1972, 5, 1, tzinfo=UTC) - EPOCH) // timedelta(minutes=15)
+ONE_MICROSECOND: Final = timedelta(microseconds=1)
+_QUARTERS_A_DAY: Final = 96
+_REGULAR_FROM: Final = date(1972, 5, 1).toordinal() * _QUARTERS_A_DAY
 """Since Liberia left UTC-0:44:30, every zone's offset and every change of one is a multiple of a quarter of an hour."""
 _REMEMBERED_QUARTERS: Final = 100_000
 
@@ -58,11 +58,6 @@ def microseconds_of(moment: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
-def moment_of(microseconds: int) -> datetime:
-    """The moment in UTC that `microseconds_of` gave."""
-    return EPOCH + microseconds * _ONE_MICROSECOND
-
-
 class LocalDays:
     """The days of a time zone. Remembers the days of the quarters of an hour that it was asked for."""
 
@@ -70,11 +65,13 @@ class LocalDays:
         self.zone = ZoneInfo(time_zone)
         self._day_of_quarter: dict[int, date] = {}
 
-    def day_of(self, microseconds: int) -> date:
-        """The local date of a moment given in microseconds since 1970."""
-        quarter = microseconds // _QUARTER_HOUR_US
+    def day_of(self, moment: datetime) -> date:
+        """The local date of an aware moment."""
+        if moment.tzinfo is not UTC:
+            moment = moment.astimezone(UTC)
+        quarter = moment.toordinal() * _QUARTERS_A_DAY + moment.hour * 4 + moment.minute // 15
         day = self._day_of_quarter.get(quarter)
-        return self._look_up(quarter, microseconds) if day is None else day
+        return self._look_up(quarter, moment) if day is None else day
 
     def starts_at(self, day: date) -> datetime:
         """The first moment of a local day, in UTC (where the clock skips midnight, the moment of the change)."""
@@ -84,9 +81,9 @@ class LocalDays:
         """The moment at which the next local day begins, in UTC."""
         return self.starts_at(day + ONE_DAY)
 
-    def _look_up(self, quarter: int, microseconds: int) -> date:
-        day = moment_of(microseconds).astimezone(self.zone).date()
-        if quarter >= _QUARTERS_SINCE_1972:
+    def _look_up(self, quarter: int, moment: datetime) -> date:
+        day = moment.astimezone(self.zone).date()
+        if quarter >= _REGULAR_FROM:
             if len(self._day_of_quarter) >= _REMEMBERED_QUARTERS:
                 self._day_of_quarter.clear()
             self._day_of_quarter[quarter] = day

@@ -12,13 +12,13 @@ from typing import Final
 import numpy as np
 
 from services.ranking.domain.boards import Board, Counts, Measure, rank_all, ranks_alone, ranks_by_key, within
-from services.ranking.domain.calendar import ONE_DAY, LocalDays, Period, Window, microseconds_of, period_before, period_of
+from services.ranking.domain.calendar import ONE_DAY, ONE_MICROSECOND, LocalDays, Period, Window, period_before, period_of
 from services.ranking.domain.roster import OVERALL, Roster, Scope
 from services.ranking.domain.scores import CampaignScores, DayScore, Integers
 from services.ranking.domain.tables import Table, TableName
 
 UNREAD_REFRESHES: Final = 2_400
-"""A table that was not read for this many refreshes (ten minutes of changes) is dropped, and made again when asked for."""
+"""What was not read for this many refreshes (some minutes of changes) is dropped, and made again when it is asked for."""
 
 TableKey = tuple[Period, Scope, Measure]
 
@@ -43,10 +43,32 @@ class Frozen:
 
 
 @dataclass(slots=True)
-class _Kept:
+class _KeptBoard:
+    """An overall board as of the last refresh, and the changes that it holds."""
+
     stamp: tuple[int, ...]
+    board: Board
+    read_at: int
+
+
+@dataclass(slots=True)
+class _KeptRanks:
+    """Ranks on a board of an earlier window, and the changes that they hold."""
+
+    stamp: tuple[int, ...]
+    ranks: Integers
+    read_at: int
+
+
+@dataclass(slots=True, kw_only=True)
+class _KeptTable:
+    """A table, what it was made from, and the refresh at which that was found to be still so."""
+
     table: Table
-    unread: int = 0
+    board: Board
+    previous: Integers
+    facts: int
+    read_at: int
 
 
 @dataclass(slots=True)
@@ -69,8 +91,10 @@ class CampaignBoards:
         self._issued_array = np.zeros(0, dtype=np.int64)
         self._issued_of = (-1, -1)
         self._frozen: dict[Period, Frozen] = {}
-        self._tables: dict[TableKey, _Kept] = {}
-        self._boards: dict[tuple[Period, Measure], tuple[tuple[int, ...], Board]] = {}
+        self._refreshes = 0
+        self._boards: dict[tuple[Period, Measure], _KeptBoard] = {}
+        self._ranks: dict[TableKey, _KeptRanks] = {}
+        self._tables: dict[TableKey, _KeptTable] = {}
         self._best = _BestRanks()
 
     def update(self, facts: CampaignFacts) -> None:
@@ -94,18 +118,17 @@ class CampaignBoards:
     def freeze(self, period: Period, frozen: Frozen) -> None:
         """From now on the window answers this, whatever is counted later."""
         self._frozen[period] = frozen
-        self._tables = {key: kept for key, kept in self._tables.items() if key[0] != period}
 
     def today(self, now: datetime) -> date:
-        return self.local_days.day_of(microseconds_of(now))
+        return self.local_days.day_of(now)
 
     def period(self, window: Window, day: date | None, *, today: date) -> Period:
         """The window that holds the day. Without one, that of today, or of the campaign's last day once that is past."""
-        first = self.local_days.day_of(microseconds_of(self.facts.starts_at))
+        first = self.local_days.day_of(self.facts.starts_at)
         if window is Window.ALL:
             last = date.max if day is None or day >= today else day
             return Period(window=window, first_day=first, last_day=last)
-        last = self.local_days.day_of(microseconds_of(self.facts.ends_at) - 1)
+        last = self.local_days.day_of(self.facts.ends_at - ONE_MICROSECOND)
         return period_of(window, day or min(today, last), campaign_first_day=first)
 
     def bounds(self, period: Period) -> tuple[datetime, datetime]:
@@ -116,26 +139,34 @@ class CampaignBoards:
         return self.facts.starts_at, ends_at if period.last_day == date.max else self.local_days.ends_at(period.last_day)
 
     def table(self, period: Period, scope: Scope, by: Measure, *, today: date) -> Table:
-        """The table as of the last refresh, made now if there is none."""
-        kept = self._tables.get((period, scope, by))
-        if kept is None:
-            return self._make((period, scope, by), today).table
-        kept.unread = 0
+        """The table as of the last refresh. Overall boards exist then; a scope's is cut out of it by the first who reads it."""
+        key = (period, scope, by)
+        kept = self._tables.get(key)
+        if kept is not None and kept.read_at == self._refreshes:
+            return kept.table
+        board, previous = self._board(period, by), self._previous(self._before(period, today), scope, by)
+        if kept is None or not _is_of(kept, board, previous, self._facts_changes):
+            table = self._make(key, board, previous)
+            kept = _KeptTable(table=table, board=board, previous=previous, facts=self._facts_changes, read_at=0)
+            self._tables[key] = kept
+        kept.read_at = self._refreshes
         return kept.table
 
     def refresh(self, today: date) -> None:
-        """Makes every kept table again that something changed, and drops those that nobody reads."""
+        """Makes every kept board again that something changed, and drops what nobody reads."""
+        self._refreshes += 1
         for window in Window:
             for by in Measure:
-                self.table(self.period(window, None, today=today), OVERALL, by, today=today)
-        for key, kept in list(self._tables.items()):
-            kept.unread += 1
-            if kept.unread > UNREAD_REFRESHES:
-                del self._tables[key]
-            elif kept.stamp != self._stamp(key, today):
-                self._make(key, today, unread=kept.unread)
+                self._board(self.period(window, None, today=today), by)
+        oldest = self._refreshes - UNREAD_REFRESHES
+        self._boards = {key: kept for key, kept in self._boards.items() if kept.read_at >= oldest}
+        self._ranks = {key: ranks for key, ranks in self._ranks.items() if ranks.read_at >= oldest}
+        self._tables = {key: kept_table for key, kept_table in self._tables.items() if kept_table.read_at >= oldest}
+        for (period, by), kept in self._boards.items():
+            stamp = self._stamp(period)
+            if kept.stamp != stamp:
+                kept.stamp, kept.board = stamp, rank_all(*self._source(period), by)
         self._refresh_best(today)
-        self._boards = {key: value for key, value in self._boards.items() if any(key[0] == k[0] for k in self._tables)}
 
     def best_rank(self, number: int, *, today: date) -> int | None:
         """The store's best final daily rank on the all-time board, today's included."""
@@ -150,34 +181,35 @@ class CampaignBoards:
         """The days of which something was counted."""
         return self._scores.days
 
-    def _make(self, key: TableKey, today: date, unread: int = 0) -> _Kept:
+    def _board(self, period: Period, by: Measure) -> Board:
+        kept = self._boards.get((period, by))
+        if kept is None:
+            board = rank_all(*self._source(period), by)
+            kept = self._boards[period, by] = _KeptBoard(self._stamp(period), board, 0)
+        kept.read_at = self._refreshes
+        return kept.board
+
+    def _previous(self, period: Period, scope: Scope, by: Measure) -> Integers:
+        stamp, kept = self._stamp(period), self._ranks.get((period, scope, by))
+        if kept is None or kept.stamp != stamp:
+            ranks = ranks_alone(*self._source(period), by, scope)
+            kept = self._ranks[period, scope, by] = _KeptRanks(stamp, ranks, 0)
+        kept.read_at = self._refreshes
+        return kept.ranks
+
+    def _make(self, key: TableKey, overall: Board, previous: Integers) -> Table:
         period, scope, by = key
-        stamp = self._stamp(key, today)
         roster, counts = self._source(period)
-        board = within(self._overall(period, by), roster, scope)
-        before = self._before(period, today)
-        earlier_roster, earlier = self._source(before)
-        previous = ranks_alone(earlier_roster, earlier, by, scope)
-        missing = len(self._roster.index) - len(previous)
         starts_at, ends_at = self.bounds(period)
-        table = Table(
-            TableName(campaign_id=self.facts.id, period=period, starts_at=starts_at, ends_at=ends_at, scope=scope, by=by),
+        name = TableName(campaign_id=self.facts.id, period=period, starts_at=starts_at, ends_at=ends_at, scope=scope, by=by)
+        return Table(
+            name,
             roster=roster,
             counts=counts,
-            board=board,
-            previous=np.concatenate([previous, np.zeros(missing, dtype=np.int64)]) if missing else previous,
+            board=within(overall, roster, scope),
+            previous=previous,
             certified=period in self._frozen,
         )
-        kept = self._tables[key] = _Kept(stamp, table, unread)
-        return kept
-
-    def _overall(self, period: Period, by: Measure) -> Board:
-        roster, counts = self._source(period)
-        stamp = (self._scores.changes(period), roster.generation, len(roster.index), self._issued_changes)
-        made = self._boards.get((period, by))
-        if made is None or made[0] != stamp or period in self._frozen:
-            made = self._boards[period, by] = (stamp, rank_all(roster, counts, by))
-        return made[1]
 
     def _source(self, period: Period) -> tuple[Roster, Counts]:
         frozen = self._frozen.get(period)
@@ -192,13 +224,11 @@ class CampaignBoards:
             return Period(window=Window.ALL, first_day=period.first_day, last_day=today - ONE_DAY)
         return period_before(period)
 
-    def _stamp(self, key: TableKey, today: date) -> tuple[int, ...]:
-        period, _, _ = key
-        before = self._before(period, today)
-        frozen = (period in self._frozen, before in self._frozen)
-        changes = (self._scores.changes(period), self._scores.changes(before), self._issued_changes)
-        stores = (self._facts_changes, self._roster.generation, len(self._roster.index))
-        return (*frozen, *changes, *stores, before.last_day.toordinal())
+    def _stamp(self, period: Period) -> tuple[int, ...]:
+        """Changes whenever a board of the period could."""
+        if period in self._frozen:
+            return (self._frozen[period].roster.generation,)
+        return (self._scores.changes(period), self._issued_changes, self._roster.generation, len(self._roster.index))
 
     def _issued(self) -> Integers:
         index, stamp = self._roster.index, (self._issued_changes, len(self._roster.index))
@@ -222,3 +252,7 @@ class CampaignBoards:
             ranks = ranks_by_key(ranked, scores[ranked], stores=len(best))
             best = np.where((best == 0) | ((ranks > 0) & (ranks < best)), ranks, best)
         self._best = _BestRanks(stamp, best)
+
+
+def _is_of(kept: _KeptTable, board: Board, previous: Integers, facts: int) -> bool:
+    return kept.board is board and kept.previous is previous and kept.facts == facts

@@ -6,13 +6,13 @@ partitions are folded changes nothing, and the sums of a week, a month or the wh
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from services.ranking.domain.calendar import Period, Window, period_of
+from services.ranking.domain.calendar import Period, Window, microseconds_of, period_of
 from services.ranking.domain.roster import StoreIndex
 
 Integers = NDArray[np.int64]
@@ -26,11 +26,11 @@ ScoreKey = tuple[str, date, str]
 
 @dataclass(slots=True)
 class DayScore:
-    """What was counted of one store on one day; `reached_at_us` in microseconds since 1970."""
+    """What was counted of one store on one day."""
 
-    redemptions: int = 0
-    reversals: int = 0
-    reached_at_us: int = NEVER_US
+    redemptions: int
+    reversals: int
+    reached_at: datetime
 
 
 class ScoreChanges:
@@ -42,18 +42,19 @@ class ScoreChanges:
     def __len__(self) -> int:
         return len(self.by_key)
 
-    def count(self, key: ScoreKey, *, redemptions: int, reversals: int, occurred_at_us: int) -> None:
+    def count(self, key: ScoreKey, redemptions: int, reversals: int, occurred_at: datetime) -> None:
         found = self.by_key.get(key)
         if found is None:
-            self.by_key[key] = DayScore(redemptions, reversals, occurred_at_us)
+            self.by_key[key] = DayScore(redemptions, reversals, occurred_at)
             return
         found.redemptions += redemptions
         found.reversals += reversals
-        found.reached_at_us = max(found.reached_at_us, occurred_at_us)
+        if occurred_at > found.reached_at:
+            found.reached_at = occurred_at
 
     def merge(self, other: "ScoreChanges") -> None:
         for key, added in other.by_key.items():
-            self.count(key, redemptions=added.redemptions, reversals=added.reversals, occurred_at_us=added.reached_at_us)
+            self.count(key, added.redemptions, added.reversals, added.reached_at)
 
     def by_campaign_and_day(self) -> Mapping[tuple[str, date], list[tuple[str, DayScore]]]:
         grouped: dict[tuple[str, date], list[tuple[str, DayScore]]] = {}
@@ -100,7 +101,7 @@ class CampaignScores:
 
     def add_day(self, day: date, scores: Iterable[tuple[str, DayScore]]) -> None:
         """Adds to the day and to the windows that hold it."""
-        rows = [(self._index.number(store), s.redemptions - s.reversals, s.reached_at_us) for store, s in scores]
+        rows = [(self._index.number(store), s.redemptions - s.reversals, microseconds_of(s.reached_at)) for store, s in scores]
         numbers, added, reached = np.array(rows, dtype=np.int64).reshape(-1, 3).T
         for key in _tallies_of(day):
             tally = self._tallies.setdefault(key, Tally())

@@ -79,8 +79,7 @@ class Table:
         self._counts = counts
         self._board = board
         self._previous = previous
-        self._scores = counts.scores[board.numbers]
-        self._total_score = int(self._scores.sum())
+        self._total_score = int(board.scores.sum())
 
     @property
     def total(self) -> int:
@@ -95,7 +94,12 @@ class Table:
         bounds = (name.starts_at.isoformat(), name.ends_at.isoformat())
         head = (name.campaign_id, name.period.window, *bounds, str(name.scope), name.by, str(self.certified))
         digest = blake2b("\x1f".join(head).encode(), digest_size=VERSION_BYTES)
-        for column in (self._roster.digests()[numbers], self._scores, self._board.keys, self._previous[numbers]):
+        for column in (
+            self._roster.digests()[numbers],
+            self._board.scores,
+            self._board.keys,
+            _padded(self._previous, self._roster)[numbers],
+        ):
             digest.update(np.ascontiguousarray(column).tobytes())
         return digest.hexdigest()
 
@@ -122,7 +126,7 @@ class Table:
             store_name=facts.name if facts else store_id,
             rank=rank,
             position=place,
-            score=_at(self._counts.scores, number) if place is None else int(self._scores[place - 1]),
+            score=_at(self._counts.scores, number) if place is None else int(self._board.scores[place - 1]),
             percentile=None if rank is None else 100 * (self.total - rank + 1) / self.total,
             gap_to_next=self._gap(number, place),
             movement=self._movement(number, rank),
@@ -137,7 +141,7 @@ class Table:
         if place is None:
             return self._gap_of_unranked(number, issued)
         key = self._board.next_better_key(place)
-        score = int(self._scores[place - 1])
+        score = int(self._board.scores[place - 1])
         return None if key is None else redemptions_to_reach(key, score=score, issued=issued, by=by)
 
     def _gap_of_unranked(self, number: int, issued: int) -> int | None:
@@ -150,7 +154,7 @@ class Table:
     def _row(self, place: int) -> Row:
         number = int(self._board.numbers[place - 1])
         facts = self._roster.get(number)
-        score, rank = int(self._scores[place - 1]), int(self._board.ranks[place - 1])
+        score, rank = int(self._board.scores[place - 1]), int(self._board.ranks[place - 1])
         store_id = self._roster.index.ids[number]
         return Row(
             position=place,
@@ -174,3 +178,8 @@ class Table:
 def _at(array: Integers, number: int) -> int:
     """The store's value, 0 for a store that came after the table was made."""
     return int(array[number]) if number < len(array) else 0
+
+
+def _padded(array: Integers, roster: Roster) -> Integers:
+    missing = len(roster.index) - len(array)
+    return np.concatenate([array, np.zeros(missing, dtype=np.int64)]) if missing > 0 else array

@@ -1,16 +1,16 @@
 """From records of the outcomes topic to what they add to the scores, each outcome once."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Final
 
 import msgspec
 import structlog
 
-from services.ranking.domain.calendar import LocalDays, microseconds_of
+from services.ranking.domain.calendar import LocalDays
 from services.ranking.domain.places import Place
 from services.ranking.domain.scores import ScoreChanges
-from shared.contracts.codec import InvalidEvent, decoder
 from shared.contracts.redemption import OutcomeType, Source
 from shared.contracts.sources import after_mark
 from shared.kafka.records import Record
@@ -34,7 +34,7 @@ class CountedOutcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     redeemed_occurred_at: datetime | None = None
 
 
-_decode = decoder(CountedOutcome)
+_decode: Final = msgspec.json.Decoder(CountedOutcome).decode
 
 
 @dataclass(slots=True, kw_only=True)
@@ -70,25 +70,30 @@ def count_outcome(changes: ScoreChanges, outcome: CountedOutcome, days_of: DaysO
 
     A reversal counts on the day of the redemption that it takes back, and its own time counts for `reached_at`.
     """
-    campaign_id, store_id = outcome.campaign_id, outcome.store_id
+    campaign_id, store_id, occurred_at = outcome.campaign_id, outcome.store_id, outcome.occurred_at
     if campaign_id is None or store_id is None:
         return True
     days = days_of(campaign_id)
     if days is None:
         return False
-    occurred_at_us = microseconds_of(outcome.occurred_at)
     if outcome.type is OutcomeType.ACCEPTED:
-        key = (campaign_id, days.day_of(occurred_at_us), store_id)
-        changes.count(key, redemptions=1, reversals=0, occurred_at_us=occurred_at_us)
+        changes.count((campaign_id, days.day_of(occurred_at), store_id), 1, 0, occurred_at)
     else:
-        day = days.day_of(microseconds_of(outcome.redeemed_occurred_at or outcome.occurred_at))
-        changes.count((campaign_id, day, store_id), redemptions=0, reversals=1, occurred_at_us=occurred_at_us)
+        day = days.day_of(outcome.redeemed_occurred_at or occurred_at)
+        changes.count((campaign_id, day, store_id), 0, 1, occurred_at)
     return True
 
 
-def _decoded(records: Sequence[Record]) -> Iterable[CountedOutcome]:
-    for record in records:
-        try:
-            yield _decode(record.value or b"")
-        except InvalidEvent as error:
-            log.error("record is no outcome", partition=record.partition, offset=record.offset, reason=error.reason)
+def _decoded(records: Sequence[Record]) -> Sequence[CountedOutcome]:
+    try:
+        return list(map(_decode, [record.value or b"" for record in records]))
+    except msgspec.DecodeError:
+        return [outcome for record in records if (outcome := _decode_or_log(record)) is not None]
+
+
+def _decode_or_log(record: Record) -> CountedOutcome | None:
+    try:
+        return _decode(record.value or b"")
+    except msgspec.DecodeError as error:
+        log.error("record is no outcome", partition=record.partition, offset=record.offset, reason=str(error))
+        return None

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ranking.domain.boards import Measure
-from services.ranking.domain.calendar import Window, microseconds_of
+from services.ranking.domain.calendar import Window
 from services.ranking.domain.campaigns import CampaignBoards, CampaignFacts
 from services.ranking.domain.roster import Roster, StoreFacts, StoreIndex, parse_scope
 from services.ranking.domain.scores import ScoreChanges
@@ -44,12 +44,12 @@ class Both:
         self.plain.events += events
         changes = ScoreChanges()
         for event in events:
-            day = self.boards.local_days.day_of(microseconds_of(event.counted_at))
+            day = self.boards.local_days.day_of(event.counted_at)
             changes.count(
                 ("spring", day, event.store_id),
                 redemptions=0 if event.is_reversal else 1,
                 reversals=1 if event.is_reversal else 0,
-                occurred_at_us=microseconds_of(event.occurred_at),
+                occurred_at=event.occurred_at,
             )
         for (_, day), scores in changes.by_campaign_and_day().items():
             self.boards.add_day(day, scores)
