@@ -29,6 +29,8 @@ SECURITY_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 
+STREAMING: Final = web.RequestKey("counterfoil_head_sent", bool)
+
 Unavailable = Callable[[BaseException], bool]
 """Tells errors that mean "Kafka or Postgres is away" from all others."""
 
@@ -42,6 +44,8 @@ def around_requests(unavailable: Unavailable) -> Middleware:
         request_id = request.headers.get("X-Request-Id", "")[:64] or uuid.uuid4().hex
         structlog.contextvars.bind_contextvars(request_id=request_id if request_id.isprintable() else "unprintable")
         response = await _answer(request, handler, unavailable)
+        if STREAMING in request and not response.prepared:
+            _cut_off(request)
         _note(request, response.status, time.perf_counter() - started)
         if not response.prepared:
             response.headers["X-Request-Id"] = request_id
@@ -50,8 +54,9 @@ def around_requests(unavailable: Unavailable) -> Middleware:
     return answer
 
 
-async def add_security_headers(_request: web.Request, response: web.StreamResponse) -> None:
+async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
     """A signal of `on_response_prepare`: also reaches streams. A page has set its own policy already."""
+    request[STREAMING] = True
     for name, value in SECURITY_HEADERS.items():
         response.headers.setdefault(name, value)
 
@@ -109,6 +114,12 @@ async def _answer(request: web.Request, handler: Handler, unavailable: Unavailab
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "2"}).response()
         log.exception("request failed", method=request.method, route=_template(request))
         return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here; it has been logged").response()
+
+
+def _cut_off(request: web.Request) -> None:
+    """Ends the connection of an answer that failed after its head was sent, so that nobody takes a part for the whole."""
+    if request.transport is not None:
+        request.transport.abort()
 
 
 def _http_detail(error: web.HTTPException) -> str:
