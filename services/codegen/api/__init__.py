@@ -1,0 +1,1 @@
+"""Codegen's HTTP API: parse, call a handler, shape the answer."""

@@ -1,0 +1,49 @@
+"""The whole route table of codegen."""
+
+from dataclasses import dataclass
+
+from services.codegen.api.audit import AuditRoutes
+from services.codegen.api.batches import BatchRoutes
+from services.codegen.api.campaigns import CampaignRoutes
+from services.codegen.api.codes import CodeRoutes
+from services.codegen.api.exports import ExportRoutes
+from services.codegen.api.stores import StoreRoutes
+from services.codegen.api.tokens import TokenRoutes
+from services.codegen.api.voids import VoidRoutes
+from services.codegen.handlers.audit import AuditHandlers
+from services.codegen.handlers.batches import BatchHandlers
+from services.codegen.handlers.campaigns import CampaignHandlers
+from services.codegen.handlers.codes import CodeHandlers
+from services.codegen.handlers.exports import ExportHandlers
+from services.codegen.handlers.stores import StoreHandlers
+from services.codegen.handlers.tokens import TokenHandlers
+from services.codegen.handlers.voids import VoidHandlers
+from shared.web.routes import Route
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handlers:
+    """The use-cases behind the routes."""
+
+    campaigns: CampaignHandlers
+    stores: StoreHandlers
+    batches: BatchHandlers
+    exports: ExportHandlers
+    voids: VoidHandlers
+    codes: CodeHandlers
+    tokens: TokenHandlers
+    audit: AuditHandlers
+
+
+def api_routes(handlers: Handlers) -> list[Route]:
+    """Every route of the API."""
+    return [
+        *CampaignRoutes(handlers.campaigns).routes(),
+        *StoreRoutes(handlers.stores).routes(),
+        *BatchRoutes(handlers.batches).routes(),
+        *ExportRoutes(handlers.exports).routes(),
+        *VoidRoutes(handlers.voids, handlers.codes).routes(),
+        *CodeRoutes(handlers.codes).routes(),
+        *TokenRoutes(handlers.tokens).routes(),
+        *AuditRoutes(handlers.audit).routes(),
+    ]

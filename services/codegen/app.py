@@ -1,0 +1,173 @@
+"""Puts codegen together."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from services.codegen.api.routes import Handlers, api_routes
+from services.codegen.consumer import MarksAge, outcome_group
+from services.codegen.handlers.announcing import Announcements
+from services.codegen.handlers.audit import AuditHandlers
+from services.codegen.handlers.batches import BatchHandlers, Minting
+from services.codegen.handlers.campaigns import CampaignHandlers
+from services.codegen.handlers.codes import CodeHandlers
+from services.codegen.handlers.exports import ExportHandlers
+from services.codegen.handlers.keys import WrongKeys, check_keys
+from services.codegen.handlers.loading import Loader, OnCpu
+from services.codegen.handlers.marking import Marking
+from services.codegen.handlers.relaying import Relaying
+from services.codegen.handlers.stores import StoreHandlers
+from services.codegen.handlers.tokens import TokenHandlers, bootstrap
+from services.codegen.handlers.voids import VoidHandlers
+from services.codegen.jobs.relay import Relay
+from services.codegen.jobs.worker import Worker
+from services.codegen.settings import CodegenSettings
+from services.codegen.store.database import SCHEMA, Database, open_database
+from shared.codes.key_ring import KeyRing
+from shared.contracts.topics import TOKENS
+from shared.environment import SettingsError, read_code_keys, read_settings
+from shared.kafka.following import TopicFollower
+from shared.kafka.groups import PartitionGroup
+from shared.kafka.inspecting import LogInspector
+from shared.kafka.publishing import Publisher
+from shared.lifecycle import RunningService, background, is_unavailable
+from shared.telemetry.readiness import Readiness
+from shared.web.application import ServiceDescription, build_web_app, serving
+from shared.web.pages import Pages
+from shared.web.tokens import TokenDirectory
+
+HERE: Final = Path(__file__).parent
+MIGRATIONS: Final = HERE / "migrations"
+TOKEN_READ_SECONDS: Final = 3.0
+DESCRIPTION: Final = ServiceDescription(
+    title="Counterfoil codegen",
+    description="Campaigns, stores, batches of codes and their register, voids, tokens and the audit log.",
+    version="1",
+)
+
+__all__ = ["DESCRIPTION", "MIGRATIONS", "SCHEMA", "CodegenSettings", "api_routes", "bootstrap_admin_token", "running"]
+
+
+@asynccontextmanager
+async def running(settings: CodegenSettings, ring: KeyRing | None = None) -> AsyncIterator[RunningService]:
+    """The service, answering at `url`. The key ring is the environment's unless one is given.
+
+    Raises SettingsError when the key ring is not the one that the batches were made with.
+    """
+    ring = ring or read_code_keys()
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(
+            open_database(settings.database_url, connections=settings.codegen_database_connections)
+        )
+        await _check_keys(database, ring)
+        publisher = await stack.enter_async_context(Publisher(settings.kafka))
+        inspector = await stack.enter_async_context(LogInspector(settings.kafka))
+        ends = await stack.enter_async_context(LogInspector(settings.kafka))
+        on_cpu = stack.enter_context(cpu_thread())
+
+        relay = Relay(database, Relaying(database, publisher), inspector)
+        marking = Marking(database)
+        group = outcome_group(settings.kafka, marking)
+        tokens = TokenDirectory(
+            refresh=lambda: _read_tokens(follower), age_seconds=lambda: follower.seconds_since_end(TOKENS.name)
+        )
+        follower = TopicFollower(settings.kafka, {TOKENS.name: tokens.apply})
+        handlers = _handlers(settings, database, ring, relay, MarksAge(ends, marking.places), on_cpu)
+        loader = Loader(
+            database,
+            ring,
+            on_cpu=on_cpu,
+            nudge=relay.nudge,
+            dead_after_seconds=settings.codegen_worker_dead_after_seconds,
+        )
+        worker = Worker(loader, handlers.batches)
+        readiness = _readiness(follower, relay, group)
+        app = build_web_app(
+            DESCRIPTION,
+            api_routes(handlers),
+            tokens=tokens,
+            readiness=readiness,
+            unavailable=is_unavailable,
+            pages=Pages(HERE / "web"),
+        )
+        url = await stack.enter_async_context(serving(app, host=settings.host, port=settings.port))
+        tasks = {"tokens": follower.run, "relay": relay.run, "outcomes": group.run, "worker": worker.run}
+        await stack.enter_async_context(background(tasks))
+        yield RunningService(name=SCHEMA, url=url, readiness=readiness)
+
+
+async def bootstrap_admin_token(settings: CodegenSettings | None = None) -> str:
+    """The text of the first token (scopes admin and ops), made on codegen's database; a running codegen sends it.
+
+    Raises Conflict when there is a valid admin token already.
+    """
+    settings = settings or read_settings(CodegenSettings)
+    async with open_database(settings.database_url, connections=1) as database:
+        made = await bootstrap(database, now=datetime.now(UTC))
+    return made.token
+
+
+async def rebuild_register_marks(settings: CodegenSettings | None = None) -> None:
+    """Forgets which codes are marked as redeemed; a running codegen reads all outcomes again from their beginning."""
+    settings = settings or read_settings(CodegenSettings)
+    async with open_database(settings.database_url, connections=1) as database:
+        await Marking(database).forget()
+
+
+@contextmanager
+def cpu_thread() -> Iterator[OnCpu]:
+    """The one place for CPU work: a thread beside the event loop. numpy and AES let go of the interpreter meanwhile."""
+    executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="codes")
+
+    async def run(work: Callable[[], Any]) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(executor, work)
+
+    try:
+        yield run
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _handlers(
+    settings: CodegenSettings, database: Database, ring: KeyRing, relay: Relay, marks: MarksAge, on_cpu: OnCpu
+) -> Handlers:
+    announcements = Announcements(database, nudge=relay.nudge, timeout_seconds=settings.codegen_acknowledge_seconds)
+    minting = Minting(ring=ring, words=settings.codegen_words, least_guesses_per_hit=settings.codegen_least_guesses_per_hit)
+    codes = CodeHandlers(database, ring, marks_as_of=marks.as_of)
+    return Handlers(
+        campaigns=CampaignHandlers(database, announcements),
+        stores=StoreHandlers(database, announcements),
+        batches=BatchHandlers(database, announcements, minting),
+        exports=ExportHandlers(database, ring, on_cpu=on_cpu),
+        voids=VoidHandlers(database, announcements, marks_current=marks.current),
+        codes=codes,
+        tokens=TokenHandlers(database, announcements),
+        audit=AuditHandlers(database),
+    )
+
+
+async def _check_keys(database: Database, ring: KeyRing) -> None:
+    try:
+        await check_keys(database, ring)
+    except WrongKeys as error:
+        raise SettingsError(f"CODE_KEYS_FILE: {error}") from None
+
+
+async def _read_tokens(follower: TopicFollower) -> None:
+    async with asyncio.timeout(TOKEN_READ_SECONDS):
+        await follower.read_to_end(TOKENS.name, as_of=time.monotonic())
+
+
+def _readiness(follower: TopicFollower, relay: Relay, group: PartitionGroup) -> Readiness:
+    readiness = Readiness()
+    readiness.add(
+        "tokens", lambda: None if follower.seconds_since_end() < 30 else "tokens have not been read to their end lately"
+    )
+    readiness.add("relay", relay.problem)
+    readiness.add("outcomes", lambda: "; ".join(str(stop) for stop in group.stopped.values()) or None)
+    return readiness

@@ -1,0 +1,1 @@
+"""Types and rules of campaigns, stores, batches, voids and tokens: values in, values out; no I/O, clock or randomness."""

@@ -1,0 +1,1 @@
+"""The use-cases of codegen, each with its transaction, called from HTTP, Kafka and jobs alike."""

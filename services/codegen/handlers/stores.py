@@ -1,0 +1,47 @@
+"""Taking in lists of stores, all or nothing."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from services.codegen.domain.stores import changes_to
+from services.codegen.handlers.announcing import Announcements, store_record
+from services.codegen.store.database import Database
+from shared.contracts.codegen import Store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoresPut:
+    """What a list did."""
+
+    created: int
+    updated: int
+    unchanged: int
+
+
+class StoreHandlers:
+    def __init__(self, database: Database, announcements: Announcements) -> None:
+        self._database = database
+        self._announcements = announcements
+
+    async def put(self, stores: Sequence[Store], *, actor: str, now: datetime) -> StoresPut:
+        """Adds and replaces stores; the other services know of them when it returns. The same list again changes nothing."""
+        async with self._database.transaction() as session:
+            known = await session.stores.lock_stores([store.id for store in stores])
+            changes = changes_to(known, stores)
+            if changes.created:
+                await session.stores.insert_stores(changes.created, now)
+            if changes.updated:
+                await session.stores.update_stores(changes.updated, now)
+            done = StoresPut(created=len(changes.created), updated=len(changes.updated), unchanged=changes.unchanged)
+            touched = (*changes.created, *changes.updated)
+            ids = await session.outbox.insert_outbox([store_record(store) for store in touched])
+            if touched:
+                details = {"created": done.created, "updated": done.updated, "ids": [store.id for store in touched[:1_000]]}
+                await session.audit.insert_audit(now, actor, "stores.put", f"{len(touched)} stores", details)
+        await self._announcements.wait(ids)
+        return done
+
+    async def page(self, after: str, limit: int) -> Sequence[Store]:
+        async with self._database.reading() as session:
+            return await session.stores.list_stores(after, limit)

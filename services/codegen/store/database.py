@@ -1,0 +1,72 @@
+"""Transactions on codegen's schema, and what can be done within one."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from services.codegen.store.audit import AuditLog
+from services.codegen.store.batches import Batches
+from services.codegen.store.campaigns import Campaigns
+from services.codegen.store.loading import Loading
+from services.codegen.store.marks import Marks
+from services.codegen.store.outbox import Outbox
+from services.codegen.store.register import Register
+from services.codegen.store.rows import Connection
+from services.codegen.store.stores import Stores
+from services.codegen.store.tokens import Tokens
+from services.codegen.store.voids import Voids
+from shared.postgres.connections import open_pool
+
+SCHEMA = "codegen"
+
+
+class Session:
+    """One connection, as the tables that can be reached through it."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.audit = AuditLog(connection)
+        self.batches = Batches(connection)
+        self.campaigns = Campaigns(connection)
+        self.loading = Loading(connection)
+        self.marks = Marks(connection)
+        self.outbox = Outbox(connection)
+        self.register = Register(connection)
+        self.stores = Stores(connection)
+        self.tokens = Tokens(connection)
+        self.voids = Voids(connection)
+
+
+class Database:
+    """Codegen's schema. Nothing that is done in a transaction waits for Kafka (rule 5)."""
+
+    def __init__(self, pool: asyncpg.Pool) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Session]:
+        """All or nothing; what is read and locked stays so until the end."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            yield Session(connection)
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[Session]:
+        """Single statements, each by itself."""
+        async with self._pool.acquire() as connection:
+            yield Session(connection)
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[Session]:
+        """Several reads that agree with each other."""
+        async with (
+            self._pool.acquire() as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            yield Session(connection)
+
+
+@asynccontextmanager
+async def open_database(url: str, *, connections: int) -> AsyncIterator[Database]:
+    """Codegen's schema at a URL. Statements have no time limit of their own: a key over 100 million rows takes its time."""
+    async with open_pool(url, schema=SCHEMA, max_size=connections, command_timeout=None) as pool:
+        yield Database(pool)
