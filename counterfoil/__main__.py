@@ -5,7 +5,7 @@ from typing import Final
 
 import typer
 
-from counterfoil.commands import batch, demo, documents, keys, operate, redeem, token
+from counterfoil.commands import batch, dead_letters, demo, documents, keys, operate, positions, redeem, token
 from counterfoil.environment import CommandError, fail, load_run_env
 from shared.environment import SettingsError
 from shared.lifecycle import is_unavailable
@@ -15,6 +15,8 @@ app: Final = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, h
 app.add_typer(batch.app, name="batch", help="Make batches of codes, watch them being made, export them.")
 app.add_typer(keys.app, name="keys", help="The key ring that codes are made with.")
 app.add_typer(token.app, name="token", help="Access tokens.")
+app.add_typer(positions.app, name="positions", help="Where redemption stands on each partition, and mending one that stopped.")
+app.add_typer(dead_letters.app, name="dead-letters", help="Records that were no requests.")
 app.command("redeem")(redeem.redeem)
 app.command("migrate")(operate.migrate)
 app.command("topics")(operate.topics)

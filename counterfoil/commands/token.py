@@ -5,9 +5,10 @@ from typing import Annotated, Any
 
 import orjson
 import typer
-from services.codegen.app import bootstrap_admin_token
 
+from counterfoil.environment import CommandError
 from counterfoil.http import service
+from services.codegen.app import Refused, bootstrap_admin_token
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -15,7 +16,10 @@ app = typer.Typer(no_args_is_help=True)
 @app.command("bootstrap")
 def bootstrap() -> None:
     """Makes the first admin token, once, on codegen's database, and prints it. It is shown this once."""
-    typer.echo(asyncio.run(bootstrap_admin_token()))
+    try:
+        typer.echo(asyncio.run(bootstrap_admin_token()))
+    except Refused as refused:
+        raise CommandError(str(refused)) from None
 
 
 @app.command("create")
