@@ -50,7 +50,7 @@ async def running(settings: RankingSettings) -> AsyncIterator[RunningService]:
         async with store.snapshot() as (places, rows):
             await boards.load(places, rows)
         folder = Folder(store, interval_seconds=settings.ranking_fold_seconds)
-        fold = OutcomeFold(folder, days_of=boards.local_days, learn=learn_campaigns(reference))
+        fold = OutcomeFold(folder, boards, learn=learn_campaigns(reference))
         group = PartitionGroup(settings.kafka, topic=OUTCOMES.name, group=GROUP, run_partition=fold.run_partition)
         answers = Answers(boards)
         live = LiveBoards(answers)

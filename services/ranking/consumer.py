@@ -7,14 +7,13 @@ from typing import Final
 
 from services.ranking.domain.places import Place
 from services.ranking.handlers.boards import Boards
-from services.ranking.handlers.counting import Chunk, DaysOf, count_records
+from services.ranking.handlers.counting import Chunk, count_outcome, count_records
 from services.ranking.handlers.folding import Folder
 from shared.contracts.sources import SourceGap
 from shared.contracts.topics import BATCHES, CAMPAIGNS, OUTCOMES, STORES, TOKENS
 from shared.kafka.errors import OutOfRange, PartitionStopped, Retryable
 from shared.kafka.following import Apply, TopicFollower
 from shared.kafka.groups import PartitionReader
-from shared.kafka.records import Record
 from shared.web.tokens import TokenDirectory
 
 GROUP: Final = "counterfoil.ranking"
@@ -22,6 +21,7 @@ GROUP: Final = "counterfoil.ranking"
 
 MAX_RECORDS: Final = 10_000
 FETCH_WAIT_SECONDS: Final = 0.5
+WAIT_SECONDS: Final = 0.25
 LEARN_SECONDS: Final = 5.0
 REBUILD_COMMAND: Final = "counterfoil jobs run ranking-rebuild"
 
@@ -48,29 +48,36 @@ def learn_campaigns(follower: TopicFollower) -> Learn:
 
 
 class OutcomeFold:
-    """Folds the partitions of the outcomes topic that belong to this process into the tables."""
+    """Folds the partitions of the outcomes topic that belong to this process into the tables.
 
-    def __init__(self, folder: Folder, *, days_of: DaysOf, learn: Learn) -> None:
+    What the boards of this copy have counted already is taken from them; only what lies before that is read from the log.
+    """
+
+    def __init__(self, folder: Folder, boards: Boards, *, learn: Learn) -> None:
         self._folder = folder
-        self._days_of = days_of
+        self._boards = boards
+        self._counted = boards.counted
         self._learn = learn
+        self._reading_at: dict[int, int] = {}
 
     async def run_partition(self, reader: PartitionReader) -> None:
         """Folds one partition from the place in its row on, until it is taken away.
 
         Raises PartitionStopped where an outcome is missing, or the log does not hold the place.
         """
-        place = await self._begin(reader)
-        while True:
-            records = await self._fetch(reader)
-            if not records:
-                continue
-            chunk = await self._count(place, records)
-            place = await self._folder.fold(reader.partition, chunk)
-            if place != chunk.end:
-                place = await self._begin(reader)
-            elif place.next_offset is not None:
-                await reader.commit(place.next_offset)
+        with self._counted.kept(reader.partition):
+            place = await self._begin(reader)
+            while not reader.revoked:
+                chunks = self._counted.take(reader.partition, place) or await self._read(reader, place)
+                if not chunks:
+                    await self._counted.wait(reader.partition, WAIT_SECONDS)
+                    continue
+                await self._complete(chunks)
+                place = await self._folder.fold(reader.partition, chunks)
+                if place != chunks[-1].end:
+                    place = await self._begin(reader)
+                elif place.next_offset is not None:
+                    await reader.commit(place.next_offset)
 
     async def _begin(self, reader: PartitionReader) -> Place:
         place = await self._folder.read_place(reader.partition)
@@ -78,31 +85,46 @@ class OutcomeFold:
         offset = first if place.next_offset is None else place.next_offset
         if not first <= offset <= end:
             raise _outside(reader, f"its place {offset} is outside of the log's {first} to {end}")
-        reader.seek(offset)
+        self._seek(reader, offset)
         return place
 
-    async def _fetch(self, reader: PartitionReader) -> Sequence[Record]:
+    async def _read(self, reader: PartitionReader, place: Place) -> list[Chunk]:
+        """Counts from the log what lies before the chunks that are kept; nothing when nothing does."""
+        until = self._counted.first_offset(reader.partition)
+        if until is None:
+            until = self._boards.place(reader.partition).next_offset
+        if (place.next_offset or 0) >= (until or 0):
+            return []
+        if place.next_offset is not None and place.next_offset != self._reading_at[reader.partition]:
+            self._seek(reader, place.next_offset)
         try:
-            return await reader.fetch(MAX_RECORDS, FETCH_WAIT_SECONDS)
+            records = await reader.fetch(MAX_RECORDS, FETCH_WAIT_SECONDS)
         except OutOfRange as error:
             raise _outside(reader, str(error)) from error
-
-    async def _count(self, place: Place, records: Sequence[Record]) -> Chunk:
-        """The chunk of the records; waits for a campaign that is not known yet (rule 18)."""
+        if records:
+            self._reading_at[reader.partition] = records[-1].offset + 1
+        before = [record for record in records if record.offset < (until or 0)]
         try:
-            chunk = count_records(place, records, self._days_of)
-            if not chunk.waiting:
-                return chunk
-            try:
-                await self._learn()
-            except TimeoutError:
-                raise Retryable("the campaigns' topic cannot be read to its end") from None
-            chunk = count_records(place, records, self._days_of)
+            return [count_records(place, before, self._boards.local_days)] if before else []
         except SourceGap as gap:
             raise PartitionStopped(f"{gap}.", REBUILD_COMMAND) from gap
-        if chunk.waiting:
-            raise Retryable(f"the campaign {chunk.waiting[0].campaign_id} of an outcome is not known yet")
-        return chunk
+
+    def _seek(self, reader: PartitionReader, offset: int) -> None:
+        reader.seek(offset)
+        self._reading_at[reader.partition] = offset
+
+    async def _complete(self, chunks: Sequence[Chunk]) -> None:
+        """Counts what waited for campaigns; waits for one that is not known yet (rule 18)."""
+        if not any(chunk.waiting for chunk in chunks):
+            return
+        try:
+            await self._learn()
+        except TimeoutError:
+            raise Retryable("the campaigns' topic cannot be read to its end") from None
+        for chunk in chunks:
+            for outcome in chunk.waiting:
+                if not count_outcome(chunk.changes, outcome, self._boards.local_days):
+                    raise Retryable(f"the campaign {outcome.campaign_id} of an outcome is not known yet")
 
 
 def _outside(reader: PartitionReader, what: str) -> PartitionStopped:

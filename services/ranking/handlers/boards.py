@@ -11,6 +11,7 @@ from services.ranking.domain.campaigns import CampaignBoards, CampaignFacts
 from services.ranking.domain.places import UNREAD, Place
 from services.ranking.domain.roster import Roster, StoreFacts, StoreIndex
 from services.ranking.domain.scores import ScoreChanges
+from services.ranking.handlers.counted import CountedChunks
 from services.ranking.handlers.counting import CountedOutcome, count_outcome, count_records
 from services.ranking.store import ScoreRow
 from shared.contracts.codec import InvalidEvent, decoder
@@ -53,6 +54,7 @@ class Boards:
         self.roster = Roster(StoreIndex())
         self.campaigns: dict[str, CampaignBoards] = {}
         self.stopped: dict[int, SourceGap] = {}
+        self.counted = CountedChunks()
         self._places: dict[int, Place] = {}
         self._revisions: dict[tuple[str, str], int] = {}
         self._issued: dict[str, dict[str, Mapping[str, int]]] = {}
@@ -77,6 +79,10 @@ class Boards:
         place = self._places.get(partition, UNREAD)
         return first if place.next_offset is None else place.next_offset
 
+    def place(self, partition: int) -> Place:
+        """How far the boards have counted a partition."""
+        return self._places.get(partition, UNREAD)
+
     def local_days(self, campaign_id: str) -> LocalDays | None:
         campaign = self.campaigns.get(campaign_id)
         return None if campaign is None else campaign.local_days
@@ -99,6 +105,7 @@ class Boards:
         self._add(chunk.changes)
         for outcome in chunk.waiting:
             self._waiting.setdefault(outcome.campaign_id or "", []).append(outcome)
+        self.counted.offer(partition, chunk)
         APPLIED.inc(len(records))
 
     def apply_campaigns(self, _partition: int, records: Sequence[Record]) -> None:

@@ -87,13 +87,13 @@ def count_outcome(changes: ScoreChanges, outcome: CountedOutcome, days_of: DaysO
 def _decoded(records: Sequence[Record]) -> Sequence[CountedOutcome]:
     try:
         return list(map(_decode, [record.value or b"" for record in records]))
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return [outcome for record in records if (outcome := _decode_or_log(record)) is not None]
 
 
 def _decode_or_log(record: Record) -> CountedOutcome | None:
     try:
         return _decode(record.value or b"")
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         log.error("record is no outcome", partition=record.partition, offset=record.offset, reason=str(error))
         return None

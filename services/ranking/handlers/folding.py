@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from services.ranking.domain.places import Place
 from services.ranking.domain.scores import ScoreChanges
@@ -16,7 +17,7 @@ from shared.postgres.errors import is_retryable
 @dataclass(frozen=True, slots=True)
 class _Submitted:
     partition: int
-    chunk: Chunk
+    chunks: Sequence[Chunk]
     folded: asyncio.Future[Place]
 
 
@@ -32,15 +33,15 @@ class Folder:
         self._interval_seconds = interval_seconds
         self._submitted: asyncio.Queue[_Submitted] = asyncio.Queue()
 
-    async def fold(self, partition: int, chunk: Chunk) -> Place:
-        """Folds a chunk, and returns the place in the table afterwards.
+    async def fold(self, partition: int, chunks: Sequence[Chunk]) -> Place:
+        """Folds chunks that follow each other, and returns the place in the table afterwards.
 
-        That is the chunk's end, or, when the table was somewhere else than at the chunk's start, that other place; then
+        That is the last one's end, or, when the table was somewhere else than at the first one's start, that other place; then
         nothing was folded. Raises Retryable while Postgres is away; the place has to be read again then, for the answer to
         a COMMIT may have been lost.
         """
         folded: asyncio.Future[Place] = asyncio.get_running_loop().create_future()
-        self._submitted.put_nowait(_Submitted(partition, chunk, folded))
+        self._submitted.put_nowait(_Submitted(partition, chunks, folded))
         return await folded
 
     async def read_place(self, partition: int) -> Place:
@@ -68,9 +69,8 @@ class Folder:
         return [self._submitted.get_nowait() for _ in range(self._submitted.qsize())]
 
     async def _fold_and_answer(self, submitted: Sequence[_Submitted]) -> None:
-        chunks = {one.partition: one.chunk for one in submitted}
         try:
-            places = await self._fold_together(chunks)
+            places = await self._fold_together({one.partition: one.chunks for one in submitted})
         except Exception as error:
             for one in submitted:
                 if not one.folded.done():
@@ -80,15 +80,16 @@ class Folder:
                 if not one.folded.done():
                     one.folded.set_result(places[one.partition])
 
-    async def _fold_together(self, chunks: dict[int, Chunk]) -> dict[int, Place]:
-        async with self._store.folding(sorted(chunks)) as transaction:
-            fitting = {p: chunk for p, chunk in chunks.items() if transaction.places[p] == chunk.start}
+    async def _fold_together(self, submitted: Mapping[int, Sequence[Chunk]]) -> dict[int, Place]:
+        async with self._store.folding(sorted(submitted)) as transaction:
+            fitting = {p: chunks for p, chunks in submitted.items() if transaction.places[p] == chunks[0].start}
             changes = ScoreChanges()
-            for chunk in fitting.values():
+            for chunk in chain.from_iterable(fitting.values()):
                 changes.merge(chunk.changes)
+            moved = {partition: chunks[-1].end for partition, chunks in fitting.items()}
             await transaction.fold_scores(changes)
-            await transaction.set_places({partition: chunk.end for partition, chunk in fitting.items()})
-            return {**transaction.places, **{partition: chunk.end for partition, chunk in fitting.items()}}
+            await transaction.set_places(moved)
+            return {**transaction.places, **moved}
 
 
 def _as_seen_by_a_loop(error: Exception) -> Exception:
