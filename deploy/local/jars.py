@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -16,6 +17,8 @@ LOCK_FILE: Final = Path(__file__).with_name("kafka.lock")
 DOWNLOADS_AT_ONCE: Final = 8
 ATTEMPTS: Final = 3
 TIMEOUT_SECONDS: Final = 60
+SYSTEM_CERTIFICATES: Final = ("/etc/ssl/certs/ca-certificates.crt", "/etc/pki/tls/certs/ca-bundle.crt", "/etc/ssl/cert.pem")
+"""Where systems keep the authorities that they trust, a company's own included; `requests` has a list of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,7 @@ def fetch_jars(cache: Path, *, say: Callable[[str], None] = lambda _: None) -> l
     missing = [jar for jar in jars if not _is_whole(folder / jar.file_name, jar)]
     if missing:
         say(f"downloading {len(missing)} of Kafka's {len(jars)} jars")
+        _trust_what_the_system_trusts()
         with told_by_sentence("downloading Kafka", folder):
             folder.mkdir(parents=True, exist_ok=True)
             _fetch_all(missing, folder)
@@ -94,6 +98,14 @@ def _download(jar: Jar, cache: Path) -> Path | None:
     context = MavenContext(resolver=PythonResolver(), repo_cache=cache, timeout=TIMEOUT_SECONDS)
     found = context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
     return Path(found) if found else None
+
+
+def _trust_what_the_system_trusts() -> None:
+    if "REQUESTS_CA_BUNDLE" not in os.environ and "CURL_CA_BUNDLE" not in os.environ:
+        for path in SYSTEM_CERTIFICATES:
+            if Path(path).is_file():
+                os.environ["REQUESTS_CA_BUNDLE"] = path
+                return
 
 
 def _is_whole(path: Path, jar: Jar) -> bool:
