@@ -36,7 +36,17 @@ def _reading_table() -> NDArray[np.uint8]:
 
 
 _NUMERALS: Final = _reading_table()
-_DROPPED: Final = str.maketrans({" ": None, "\t": None, "-": None})
+_MALFORMED: Final = "!"
+
+
+def _writing_table() -> dict[int, str | None]:
+    table: dict[int, str | None] = dict.fromkeys(range(128), _MALFORMED)
+    table.update({byte: ALPHABET[numeral] for byte, numeral in enumerate(_NUMERALS.tolist()) if numeral != _INVALID})
+    table.update(dict.fromkeys(map(ord, " \t-")))
+    return table
+
+
+_SIGN_OF: Final = _writing_table()
 
 
 def normalise(text: str) -> str | None:
@@ -46,10 +56,8 @@ def normalise(text: str) -> str | None:
     """
     if not text.isascii():
         return None
-    numerals = _NUMERALS[np.frombuffer(text.translate(_DROPPED).encode(), dtype=np.uint8)]
-    if len(numerals) != CODE_LENGTH or (numerals == _INVALID).any():
-        return None
-    return _SIGNS[numerals].tobytes().decode()
+    signs = text.translate(_SIGN_OF)
+    return signs if len(signs) == CODE_LENGTH and _MALFORMED not in signs else None
 
 
 def group(code: str) -> str:
@@ -118,7 +126,7 @@ def parse_codes(codes: Sequence[str]) -> tuple[Values, Flags]:
 
 
 def _parse_one_by_one(codes: Sequence[str]) -> tuple[Values, Flags]:
-    malformed = "!" * CODE_LENGTH
+    malformed = _MALFORMED * CODE_LENGTH
     cleaned = [code if len(code) == CODE_LENGTH and code.isascii() else normalise(code) or malformed for code in codes]
     texts = np.frombuffer("".join(cleaned).encode(), dtype=np.uint8).reshape(len(codes), CODE_LENGTH)
     return texts_to_values(texts)

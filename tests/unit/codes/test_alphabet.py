@@ -36,6 +36,10 @@ codes = st.text(ALPHABET, min_size=9, max_size=9)
         ("3VE3VGT2ı", None),
         ("\uff13VE3VGT2K", None),
         ("3VE3VGT2\n", None),
+        ("3VE3VGT2K\n", None),
+        ("3VE\r3VG\x0bT2K", None),
+        ("3VE\u20133VG\u2013T2K", None),
+        ("3VE_3VG_T2K", None),
         ("", None),
         ("3VE3VGT2\xa0K", None),
     ],
@@ -69,3 +73,7 @@ def test_many_codes_are_read_like_one(written: list[str]) -> None:
     read = [normalise(text) for text in written]
     assert well_formed.tolist() == [code is not None for code in read]
     assert values.tolist() == [to_value(code) if code else 0 for code in read]
+
+
+def test_a_text_is_shown_as_it_is_read() -> None:
+    assert to_text(to_value("3VE3VGT2K")) == "3VE3VGT2K"
