@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Final
 
+KEY_BYTES: Final = 32
 CHECK_LABEL: Final = b"counterfoil key check\x00"
 
 
@@ -46,9 +47,11 @@ class KeyRing:
 
 
 def new_key(key_id: str, random_bytes: bytes) -> CodeKey:
-    """A key of 32 random bytes."""
-    if len(random_bytes) != 32:
-        raise InvalidKeyRing("a key has 32 bytes")
+    """A key of 32 random bytes. Raises InvalidKeyRing for any other length and for an empty id."""
+    if not key_id:
+        raise InvalidKeyRing("a key has no id: give each key an id of its own, such as k1")
+    if len(random_bytes) != KEY_BYTES:
+        raise InvalidKeyRing(f"the key {key_id!r} must be {2 * KEY_BYTES} hex digits; `counterfoil keys new` makes one")
     return CodeKey(key_id, random_bytes)
 
 
@@ -62,4 +65,6 @@ def parse_key_ring(text: str) -> KeyRing:
         ) from None
     if not keys or len({key.id for key in keys}) != len(keys):
         raise InvalidKeyRing("a key ring needs at least one key, each with an id of its own")
+    if len({key.key for key in keys}) != len(keys):
+        raise InvalidKeyRing("two ids have the same key: each id needs a key of its own; `counterfoil keys new` makes one")
     return KeyRing(keys)
