@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from services.reporting import consumer
+from services.reporting.api.charts import Charts
 from services.reporting.api.figures import Figures
 from services.reporting.api.sheets import Sheets
 from services.reporting.handlers.freshness import FreshnessBoard
 from services.reporting.handlers.reference import ReferenceKeeper
+from services.reporting.render.worker import Renderer
 from services.reporting.settings import ReportingSettings
 from services.reporting.store.folding import FoldStore
 from services.reporting.store.reading import DownloadStore, FigureStore
@@ -39,9 +41,9 @@ DESCRIPTION: Final = ServiceDescription(
 STALE_SECONDS: Final = 60.0
 
 
-def api_routes(figures: Figures, sheets: Sheets) -> list[Route]:
+def api_routes(figures: Figures, sheets: Sheets, charts: Charts) -> list[Route]:
     """The route table."""
-    return [*figures.routes(), *sheets.routes()]
+    return [*figures.routes(), *sheets.routes(), *charts.routes()]
 
 
 @asynccontextmanager
@@ -56,6 +58,7 @@ async def running(settings: ReportingSettings) -> AsyncIterator[RunningService]:
             max_size=settings.reporting_downloads,
             command_timeout=None,
         ) as downloads_pool,
+        Renderer() as renderer,
     ):
         figures, folds = FigureStore(pool), FoldStore(pool)
         board, keeper = FreshnessBoard(), ReferenceKeeper(ReferenceStore(pool))
@@ -70,7 +73,7 @@ async def running(settings: ReportingSettings) -> AsyncIterator[RunningService]:
         sheets = Sheets(figures, DownloadStore(downloads_pool), board, slots=settings.reporting_downloads)
         web_app = build_web_app(
             DESCRIPTION,
-            api_routes(Figures(figures, board), sheets),
+            api_routes(Figures(figures, board), sheets, Charts(figures, board, renderer)),
             tokens=tokens,
             readiness=readiness,
             unavailable=is_unavailable,

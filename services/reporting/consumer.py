@@ -8,7 +8,7 @@ from typing import Final
 import structlog
 
 from services.reporting.handlers.folding import REBUILD, Progress, fold_outcomes, fold_standings
-from services.reporting.handlers.freshness import FreshnessBoard, measure
+from services.reporting.handlers.freshness import FreshnessBoard
 from services.reporting.handlers.reference import ReferenceKeeper
 from services.reporting.store.folding import FoldStore, Place, PlaceMoved
 from services.reporting.store.reading import FigureStore
@@ -84,7 +84,7 @@ async def keep_measuring(kafka: KafkaConnection, store: FigureStore, board: Fres
         while True:
             asked_at = datetime.now(UTC)
             try:
-                board.latest = await measure(store, await inspector.ends(OUTCOMES.name), asked_at)
+                await board.measure(store, await inspector.ends(OUTCOMES.name), asked_at)
             except Exception as error:
                 if not isinstance(error, Retryable) and not is_retryable(error):
                     raise

@@ -55,10 +55,10 @@ SELECT pg_advisory_xact_lock_shared(hashtext('reporting.voids')) IS NULL, EXISTS
 
 -- name: keep_void_ranges
 -- Takes ranges of voids and returns those that were new. Ranges of different voids never overlap.
-INSERT INTO void_ranges (first_serial, last_serial, void_id, batch_id, store_id, codes)
-SELECT first_serial, last_serial, void_id, batch_id, store_id, codes
-FROM json_to_recordset($1::text::json) AS r (first_serial bigint, last_serial bigint, void_id text, batch_id text, store_id text,
-    codes bigint)
+INSERT INTO void_ranges (first_serial, last_serial, void_id, voided_at, batch_id, store_id, codes)
+SELECT first_serial, last_serial, void_id, voided_at, batch_id, store_id, codes
+FROM json_to_recordset($1::text::json) AS r (first_serial bigint, last_serial bigint, void_id text, voided_at timestamptz,
+    batch_id text, store_id text, codes bigint)
 ORDER BY first_serial
 ON CONFLICT (first_serial) DO NOTHING
 RETURNING first_serial
@@ -352,3 +352,20 @@ WHERE l.campaign_id = $1 AND ($2::timestamptz IS NULL OR (l.occurred_at >= $2 AN
         WHERE r.campaign_id = $1 AND r.redeemed_at = l.occurred_at AND r.redemption_id = l.redemption_id)
 GROUP BY 1
 ORDER BY 1
+
+-- name: supply_changes
+-- When codes came (a batch was published, +) and went (a void, less what was redeemed within it, −), by moment.
+SELECT b.published_at AS at, sum(a.codes)::bigint AS codes
+FROM batches AS b JOIN allotments AS a ON a.batch_id = b.id
+WHERE b.campaign_id = $1 AND b.state = 'published' AND b.published_at IS NOT NULL AND ($2::text[] IS NULL OR a.store_id = ANY ($2))
+GROUP BY b.published_at
+UNION ALL
+SELECT v.voided_at, -sum(v.codes)::bigint
+FROM void_ranges AS v JOIN batches AS b ON b.id = v.batch_id
+WHERE b.campaign_id = $1 AND b.state = 'published' AND ($2::text[] IS NULL OR v.store_id = ANY ($2))
+GROUP BY v.voided_at
+UNION ALL
+SELECT max(v.voided_at), coalesce(sum(t.redeemed_in_void), 0)::bigint
+FROM store_totals AS t CROSS JOIN (SELECT max(voided_at) AS voided_at FROM void_ranges) AS v
+WHERE t.campaign_id = $1 AND ($2::text[] IS NULL OR t.store_id = ANY ($2))
+HAVING sum(t.redeemed_in_void) <> 0

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from services.reporting.store.reading import FigureStore
 from shared.contracts.topics import OUTCOMES
@@ -19,22 +20,27 @@ class Freshness:
         return max(0.0, round((now - self.as_of).total_seconds(), 3))
 
 
+NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
 class FreshnessBoard:
-    """The latest measurement of this process; before the first the figures are as old as can be."""
+    """The latest measurement of this process, and since when each partition is known to have been folded to its end."""
 
     def __init__(self) -> None:
-        self.latest = Freshness(datetime(1970, 1, 1, tzinfo=UTC), 0)
+        self.latest = Freshness(NEVER, 0)
+        self._at_end: dict[int, datetime] = {}
 
-
-async def measure(store: FigureStore, ends: Mapping[int, int], asked_at: datetime) -> Freshness:
-    """Compares the ends of the outcomes topic, asked for at `asked_at`, with the places in Postgres."""
-    places = {row["partition"]: row for row in await store.places(OUTCOMES.name)}
-    behind, as_of = 0, asked_at
-    for partition, end in ends.items():
-        row = places.get(partition)
-        missing = end - (row["next_offset"] if row else 0)
-        if missing > 0:
+    async def measure(self, store: FigureStore, ends: Mapping[int, int], asked_at: datetime) -> None:
+        """Compares the ends of the outcomes topic, asked for at `asked_at`, with the places in Postgres."""
+        places = {row["partition"]: row for row in await store.places(OUTCOMES.name)}
+        behind, as_of = 0, asked_at
+        for partition, end in ends.items():
+            row = places.get(partition)
+            missing = end - (row["next_offset"] if row else 0)
+            if missing <= 0:
+                self._at_end[partition] = asked_at
+                continue
             behind += missing
-            last = row["last_decided_at"] if row else None
-            as_of = min(as_of, last or datetime(1970, 1, 1, tzinfo=UTC))
-    return Freshness(as_of, behind)
+            folded_until = row["last_decided_at"] if row else None
+            as_of = min(as_of, max(folded_until or NEVER, self._at_end.get(partition, NEVER)))
+        self.latest = Freshness(as_of, behind)

@@ -45,6 +45,7 @@ CREATE TABLE void_ranges (
     first_serial bigint PRIMARY KEY,
     last_serial bigint NOT NULL,
     void_id text NOT NULL,
+    voided_at timestamptz NOT NULL,
     batch_id text COLLATE "C" NOT NULL,
     store_id text COLLATE "C" NOT NULL,
     codes bigint NOT NULL

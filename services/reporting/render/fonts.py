@@ -4,8 +4,9 @@ reportlab's own bidirectional text needs a library that is not to be had here; p
 shapes each right-to-left run with HarfBuzz.
 """
 
+import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,7 @@ _FILES: Final = {
     HANGUL: "CounterfoilHangul-Regular.ttf",
     CJK: "DroidSansFallback.ttf",
 }
+_ISOLATED: Final = re.compile("(\u2068[^\u2069]*\u2069)")
 _MIRRORED: Final = str.maketrans("()[]{}<>«»", ")(][}{><»«")
 
 
@@ -46,6 +48,9 @@ def runs_of(text: str, bold: bool) -> tuple[Run, ...]:
     base = BOLD if bold else REGULAR
     if text.isascii():
         return (Run(text, _ready(base), False),)
+    parts = [part for part in _ISOLATED.split(text) if part]
+    if len(parts) > 1 or _ISOLATED.fullmatch(text):
+        return tuple(run for part in parts for run in runs_of(part.strip("\u2068\u2069"), bold))
     visual = _in_visual_order(text)
     runs: list[list[str]] = []
     for character in visual:
@@ -100,13 +105,13 @@ def _without_middle(text: str, keep: int) -> str:
     return f"{text[:head].rstrip()}…{text[-tail:].lstrip() if tail else ''}"
 
 
-@lru_cache(maxsize=None)
+@cache
 def _ready(name: str) -> str:
     pdfmetrics.registerFont(TTFont(name, str(FOLDER / _FILES[name]), shapable=name in (ARABIC, HEBREW)))
     return name
 
 
-@lru_cache(maxsize=None)
+@cache
 def _has(font: str, point: int) -> bool:
     face: Any = pdfmetrics.getFont(_ready(font)).face
     return point in face.charToGlyph

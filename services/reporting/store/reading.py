@@ -85,6 +85,10 @@ class FigureStore:
     async def store_days(self, s: Selection, stores: Sequence[str] | None) -> list[Row]:
         return await self._rows(queries.store_days, s.campaign_id, s.since, s.until, stores)
 
+    async def supply_changes(self, s: Selection) -> list[Row]:
+        """Codes that came and went, by moment; what was published without a time is left out."""
+        return await self._rows(queries.supply_changes, s.campaign_id, s.stores)
+
     async def days_to_redeem(self, s: Selection) -> list[Row]:
         return await self._rows(queries.days_to_redeem, *_span(s))
 

@@ -71,6 +71,7 @@ class ReferenceStore:
                 "first_serial": r.first,
                 "last_serial": r.last,
                 "void_id": v.id,
+                "voided_at": v.voided_at,
                 "batch_id": r.batch_id,
                 "store_id": r.store_id,
                 "codes": r.codes,

@@ -7,11 +7,13 @@ import re
 
 import pytest
 
+from services.reporting.domain.charts.base import ChartName
 from services.reporting.handlers.downloads import LEDGER_COLUMNS, PERFORMANCE_COLUMNS
 from shared.contracts.redemption import OutcomeName
 from tests.integration.reporting.system import Reporting
 from tests.unit.reporting.history import History, recompute
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 C = "/v1/campaigns/spring"
 
 
@@ -125,4 +127,47 @@ async def test_bad_input_is_refused_with_its_reason(
     async with await reporting.get(path, token) as response:
         assert response.status == status
         assert response.content_type == "application/problem+json"
+        assert names in await response.text()
+
+
+MAGIC = {"svg": (b"<?xml", "image/svg+xml"), "png": (b"\x89PNG", "image/png"), "pdf": (b"%PDF-", "application/pdf")}
+
+
+@pytest.mark.parametrize("image", MAGIC)
+async def test_every_chart_comes_in_every_format(reporting: Reporting, image: str) -> None:
+    for name in ChartName:
+        async with await reporting.get(f"{C}/charts/{name}.{image}") as response:
+            assert response.status == 200, (name, await response.text())
+            assert response.content_type == MAGIC[image][1]
+            assert (await response.read()).startswith(MAGIC[image][0])
+
+
+async def test_a_chart_shows_what_the_history_says(reporting: Reporting, history: History) -> None:
+    svg = await reporting.text(f"{C}/charts/top-stores.svg")
+    assert "<title>Top stores · Spring 2026</title>" in svg
+    assert "as of" in svg
+    wanted = {key: f for key, f in recompute(history).items() if f.rank is not None}
+    best = max(wanted.values(), key=lambda f: f.score)
+    rows = await reporting.rows(f"{C}/charts/top-stores.csv")
+    assert [int(row["redemptions"]) for row in rows] == sorted((f.score for f in wanted.values()), reverse=True)
+    assert f">{best.score}</text>" in svg
+    daily = await reporting.json(f"{C}/charts/daily.json")
+    assert daily["rows"][-1][2] == sum(f.score for f in recompute(history).values())
+
+
+async def test_a_dark_chart_differs_and_an_unchanged_one_is_not_sent_again(reporting: Reporting) -> None:
+    assert "#14171a" in (await reporting.text(f"{C}/charts/daily.svg?theme=dark")).lower()
+    async with await reporting.get(f"{C}/charts/daily.svg") as first:
+        tag = first.headers["ETag"]
+    async with await reporting.get(f"{C}/charts/daily.svg", **{"If-None-Match": tag}) as second:
+        assert second.status == 304
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "names"),
+    [("pie.svg", 404, "top-stores"), ("daily.gif", 404, "svg"), ("daily", 404, "svg"), ("daily.svg?theme=pink", 422, "theme")],
+)
+async def test_a_chart_that_is_not_there_is_refused(reporting: Reporting, path: str, status: int, names: str) -> None:
+    async with await reporting.get(f"{C}/charts/{path}") as response:
+        assert response.status == status
         assert names in await response.text()

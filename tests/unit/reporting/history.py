@@ -126,11 +126,11 @@ class _Maker:
     def _redeem(self) -> None:
         serial, batch, store_id = self._pick()
         if self.holder.get(serial) is not None:
-            return self._emit(OutcomeName.ALREADY_REDEEMED, serial=serial, batch=batch, store_id=store_id, same_player=False)
-        if serial in self.voided:
-            return self._emit(OutcomeName.CODE_VOID, serial=serial, batch=batch, store_id=store_id)
-        self.holder[serial] = self._emit(OutcomeName.REDEEMED, serial=serial, batch=batch, store_id=store_id)
-        return None
+            self._emit(OutcomeName.ALREADY_REDEEMED, serial=serial, batch=batch, store_id=store_id, same_player=False)
+        elif serial in self.voided:
+            self._emit(OutcomeName.CODE_VOID, serial=serial, batch=batch, store_id=store_id)
+        else:
+            self.holder[serial] = self._emit(OutcomeName.REDEEMED, serial=serial, batch=batch, store_id=store_id)
 
     def _reverse(self) -> None:
         accepted = [o for o in self.history.outcomes if o.outcome is OutcomeName.REDEEMED and not o.duplicate]

@@ -1,0 +1,118 @@
+"""Working out the charts: which figures each is made of, and keeping their bytes for some seconds."""
+
+import asyncio
+import time
+from collections import OrderedDict, defaultdict
+from collections.abc import Awaitable, Callable, Hashable, Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Final, assert_never
+
+from services.reporting.domain.charts.base import Chart, ChartName, Scene
+from services.reporting.domain.charts.stores import rank_history, rates, share, top_stores
+from services.reporting.domain.charts.times import burn_down, daily, days_to_redeem, heatmap, outcomes
+from services.reporting.domain.periods import days_between, local_day
+from services.reporting.handlers.freshness import Freshness
+from services.reporting.handlers.selecting import Selected
+from services.reporting.store.reading import FigureStore
+
+KEPT_SECONDS: Final = 5.0
+KEPT_BYTES: Final = 64 * 1024 * 1024
+MOST_RANK_DAYS: Final = 400
+
+
+def scene_of(selected: Selected, freshness: Freshness, *, only: str = "") -> Scene:
+    """What the headings of one answer share; `only` names the filter."""
+    return Scene(
+        campaign=selected.campaign,
+        period=selected.period,
+        now=selected.of.now.astimezone(selected.campaign.zone),
+        as_of=freshness.as_of,
+        only=only,
+    )
+
+
+async def work_out(
+    store: FigureStore, name: ChartName, selected: Selected, scene: Scene, *, by: str, asked_stores: Sequence[str] | None
+) -> Chart:
+    """The data of a chart. `by`: what shares are of. `asked_stores`: the stores named in the request, to be marked."""
+    of = selected.of
+    first, last = days_of(selected)
+    match name:
+        case ChartName.TOP_STORES:
+            return top_stores(scene, await store.performance(of))
+        case ChartName.SHARE:
+            return share(scene, await store.performance(of), by=by)
+        case ChartName.DAILY:
+            return daily(scene, await store.days(of), first, last)
+        case ChartName.HEATMAP:
+            return heatmap(scene, await store.weekday_hours(of))
+        case ChartName.OUTCOMES:
+            return outcomes(scene, await store.rejections_by_day(of), first, last)
+        case ChartName.DAYS_TO_REDEEM:
+            return days_to_redeem(scene, await store.days_to_redeem(of))
+        case ChartName.RATES:
+            everyone = await store.performance(replace(of, stores=None) if asked_stores else of)
+            return rates(scene, everyone, asked_stores[0] if asked_stores else None)
+        case ChartName.RANK_HISTORY:
+            everyone = await store.performance(replace(of, stores=None) if asked_stores else of)
+            gains = await store.store_days(of, None)
+            days = days_between(max(first, last - timedelta(days=MOST_RANK_DAYS - 1)), last)
+            return rank_history(scene, everyone, gains, days, asked_stores)
+        case ChartName.BURN_DOWN:
+            return await _burn_down(store, selected, scene)
+    assert_never(name)
+
+
+async def _burn_down(store: FigureStore, selected: Selected, scene: Scene) -> Chart:
+    """Always of ever: how many codes are left does not depend on the days that are looked at."""
+    campaign, zone = selected.campaign, selected.campaign.zone
+    changes: dict[date, int] = defaultdict(int)
+    for row in await store.supply_changes(selected.of):
+        changes[local_day(row["at"], zone)] += row["codes"]
+    rows = await store.days(replace(selected.of, since=None, until=None))
+    first = local_day(campaign.starts_at, zone)
+    ends_on = local_day(campaign.ends_at - timedelta(seconds=1), zone)
+    whole = replace(scene, period=None)
+    return burn_down(whole, rows, changes, first, max(first, selected.of.today), ends_on)
+
+
+def days_of(selected: Selected) -> tuple[date, date]:
+    """The first and the last day to show: of the period, else of the campaign as far as it has come."""
+    campaign, zone = selected.campaign, selected.campaign.zone
+    if selected.period:
+        return local_day(selected.period.starts_at, zone), local_day(selected.period.ends_at - timedelta(seconds=1), zone)
+    first = local_day(campaign.starts_at, zone)
+    return first, max(first, min(selected.of.today, local_day(campaign.ends_at - timedelta(seconds=1), zone)))
+
+
+class KeptBytes:
+    """Answers that are the same for some seconds, made once however many ask at once."""
+
+    def __init__(self) -> None:
+        self._made: OrderedDict[Hashable, tuple[float, bytes]] = OrderedDict()
+        self._making: dict[Hashable, asyncio.Task[bytes]] = {}
+        self._size = 0
+
+    async def get(self, key: Hashable, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        """The kept bytes, or those that `make` gives."""
+        found = self._made.get(key)
+        if found is not None and time.monotonic() - found[0] < KEPT_SECONDS:
+            return found[1]
+        making = self._making.get(key)
+        if making is None:
+            making = self._making[key] = asyncio.create_task(self._make(key, make), name="chart")
+        return await asyncio.shield(making)
+
+    async def _make(self, key: Hashable, make: Callable[[], Awaitable[bytes]]) -> bytes:
+        try:
+            made = await make()
+        finally:
+            self._making.pop(key, None)
+        _, before = self._made.pop(key, (0.0, b""))
+        self._made[key] = (time.monotonic(), made)
+        self._size += len(made) - len(before)
+        while self._size > KEPT_BYTES:
+            _, (_, dropped) = self._made.popitem(last=False)
+            self._size -= len(dropped)
+        return made

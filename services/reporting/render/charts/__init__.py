@@ -1,0 +1,1 @@
+"""Each chart's drawing. `draw` takes the data of any of them."""

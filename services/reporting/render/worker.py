@@ -1,0 +1,93 @@
+"""The one process that draws: pdfium is not thread-safe, and drawing must not hold the service's loop.
+
+The process is started at the first job, and again when it died. Jobs are done one after the other.
+"""
+
+import asyncio
+import multiprocessing
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from enum import StrEnum
+from types import TracebackType
+from typing import Final, ParamSpec, Self, assert_never
+
+import structlog
+
+from services.reporting.render.palette import Theme, palette_of
+
+JOB_SECONDS: Final = 30.0
+PNG_SCALE: Final = 2.0
+
+log = structlog.get_logger(__name__)
+Arguments = ParamSpec("Arguments")
+
+
+class RenderTimeout(Exception):  # noqa: N818 (says what happened)
+    """A job took longer than it may; its process was ended."""
+
+
+class ImageFormat(StrEnum):
+    SVG = "svg"
+    PNG = "png"
+    PDF = "pdf"
+
+
+class Renderer:
+    """Runs drawing functions in the worker process. Used as an async context manager."""
+
+    def __init__(self) -> None:
+        self._pool: ProcessPoolExecutor | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._end()
+
+    async def run(self, draw: Callable[Arguments, bytes], *arguments: Arguments.args, **more: Arguments.kwargs) -> bytes:
+        """What `draw` returns, run in the worker. Raises RenderTimeout, and what `draw` raises."""
+        try:
+            return await self._run_once(draw, *arguments, **more)
+        except BrokenProcessPool:
+            log.warning("drawing process died; a new one is started")
+            self._end()
+            return await self._run_once(draw, *arguments, **more)
+
+    async def _run_once(self, draw: Callable[Arguments, bytes], *arguments: Arguments.args, **more: Arguments.kwargs) -> bytes:
+        if self._pool is None:
+            self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+        job = asyncio.wrap_future(self._pool.submit(draw, *arguments, **more))
+        try:
+            async with asyncio.timeout(JOB_SECONDS):
+                return await job
+        except TimeoutError:
+            self._end()
+            raise RenderTimeout(f"drawing took longer than {JOB_SECONDS:g} seconds") from None
+
+    def _end(self) -> None:
+        pool, self._pool = self._pool, None
+        if pool is not None:
+            processes = list(pool._processes.values())  # noqa: SLF001 (there is no public way to end a job that runs)
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                process.terminate()
+
+
+def draw_chart(chart: object, image: ImageFormat, theme: Theme) -> bytes:
+    """A chart's bytes. Imported late: the service itself does not need the drawing library."""
+    from services.reporting.render.charts.drawing import AnyChart, draw
+    from services.reporting.render.picture import to_pdf, to_png, to_svg
+
+    assert isinstance(chart, AnyChart)
+    picture = draw(chart, palette_of(theme))
+    match image:
+        case ImageFormat.SVG:
+            return to_svg(picture)
+        case ImageFormat.PDF:
+            return to_pdf(picture)
+        case ImageFormat.PNG:
+            return to_png(picture, scale=PNG_SCALE)
+    assert_never(image)
