@@ -44,7 +44,7 @@ def recover() -> None:
 
 
 @app.command("skip")
-def skip(partition: Annotated[int, typer.Argument(help="The partition that stopped")]) -> None:
+def skip(partition: Annotated[int, typer.Option(help="The partition that stopped")]) -> None:
     """The log no longer holds the place: goes on at its first offset. What is skipped is recorded and was never decided."""
     first, end = asyncio.run(_skip(partition))
     typer.echo(f"partition {partition}: offsets {first} to {end - 1} were skipped")
