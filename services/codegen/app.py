@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from services.codegen.api.routes import Handlers, api_routes
 from services.codegen.consumer import MarksAge, outcome_group
+from services.codegen.domain.refusals import Refused
 from services.codegen.handlers.announcing import Announcements
 from services.codegen.handlers.audit import AuditHandlers
 from services.codegen.handlers.batches import BatchHandlers, Minting
@@ -50,7 +51,16 @@ DESCRIPTION: Final = ServiceDescription(
     version="1",
 )
 
-__all__ = ["DESCRIPTION", "MIGRATIONS", "SCHEMA", "CodegenSettings", "api_routes", "bootstrap_admin_token", "running"]
+__all__ = [
+    "DESCRIPTION",
+    "MIGRATIONS",
+    "SCHEMA",
+    "CodegenSettings",
+    "Refused",
+    "api_routes",
+    "bootstrap_admin_token",
+    "running",
+]
 
 
 @asynccontextmanager
