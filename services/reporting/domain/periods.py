@@ -76,8 +76,9 @@ def _read(field: str, text: str, zone: ZoneInfo) -> datetime:
     try:
         if _DATE.fullmatch(text):
             day = date.fromisoformat(text)
-            return day_start(day + timedelta(days=1) if field == "to" else day, zone)
-        moment = parse_time(text.replace(" ", "+"))
+            moment = day_start(day + timedelta(days=1) if field == "to" else day, zone)
+        else:
+            moment = parse_time(text.replace(" ", "+"))
     except (ValueError, OverflowError):
         message = "must be a date like 2026-11-01 or a time like 2026-11-01T05:00:00Z"
         raise InvalidPeriod(field, message) from None

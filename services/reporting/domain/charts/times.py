@@ -219,7 +219,7 @@ def burn_down(
     days, values = days_between(first, last), []
     for day in days:
         left += changes.get(day, 0) - gone.get(day, 0)
-        values.append(left)
+        values.append(max(0, left))
     pace = sum(gone.get(day, 0) for day in days[-7:]) / min(7, len(days))
     expected = max(0, round(values[-1] - pace * (ends_on - last).days)) if ends_on > last else None
     headline = f"{words.counted(values[-1], 'code is', 'codes are')} left"
