@@ -1,0 +1,206 @@
+"""The parts of the redemption service and how they hang together."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from services.redemption.api.routes import Api
+from services.redemption.api.xml_rpc import XmlRpc
+from services.redemption.consumer import outcomes_follower, reference_follower, request_group
+from services.redemption.domain.budgets import Budgets
+from services.redemption.domain.catalogue import Catalogue
+from services.redemption.handlers.asking import Asking
+from services.redemption.handlers.codes import CodeReader
+from services.redemption.handlers.dead_letters import DeadLetters
+from services.redemption.handlers.deciding import Deciding
+from services.redemption.handlers.partition_loop import PartitionLoop
+from services.redemption.handlers.positions import NothingToMend, Positions
+from services.redemption.handlers.reading import Understanding
+from services.redemption.handlers.references import Freshness, reference_topics
+from services.redemption.handlers.synchronous import OutcomeWaiters, Submitting
+from services.redemption.jobs import forget_old_attempts, stop_following_when_idle
+from services.redemption.settings import RedemptionSettings
+from services.redemption.store.errors import PlaceLost
+from services.redemption.store.lookups import Lookups
+from services.redemption.store.mending import Mending
+from services.redemption.store.pools import SCHEMA, open_ledger
+from shared.contracts.topics import TOKENS
+from shared.environment import KafkaConnection, read_code_keys
+from shared.kafka.following import TopicFollower
+from shared.kafka.groups import PartitionGroup
+from shared.kafka.inspecting import LogInspector
+from shared.kafka.publishing import Publisher
+from shared.lifecycle import RunningService, background, is_unavailable, run_service
+from shared.telemetry.readiness import Readiness
+from shared.web.application import ServiceDescription, build_web_app, serving
+from shared.web.pages import Pages
+from shared.web.routes import Route
+from shared.web.tokens import TokenDirectory
+
+__all__ = [
+    "MIGRATIONS",
+    "SCHEMA",
+    "NothingToMend",
+    "PlaceLost",
+    "RedemptionSettings",
+    "api_routes",
+    "dead_letters",
+    "main",
+    "positions",
+    "running",
+]
+
+HERE: Final = Path(__file__).parent
+MIGRATIONS: Final = HERE / "migrations"
+CONNECTIONS: Final = 40
+"""One a partition of this copy, and some for HTTP; opened when they are needed."""
+
+STALE_REFERENCES_SECONDS: Final = 5.0
+TOKEN_READ_SECONDS: Final = 3.0
+DESCRIPTION: Final = ServiceDescription(
+    title="Counterfoil redemption",
+    description="Redeems promo codes for games, each exactly once. Platforms with Kafka write to `game.redemptions.v1`.",
+    version="1",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Knowledge:
+    """What every part asks: reference data, keys, tokens, and how fresh they are."""
+
+    catalogue: Catalogue
+    codes: CodeReader
+    tokens: TokenDirectory
+    follower: TopicFollower
+    freshness: Freshness
+
+
+def main() -> None:
+    """Runs the service until it is told to end."""
+    run_service(SCHEMA, RedemptionSettings, running)
+
+
+def api_routes(api: Api, xml_rpc: XmlRpc) -> list[Route]:
+    """The route table."""
+    return [*api.routes(), xml_rpc.route()]
+
+
+@asynccontextmanager
+async def running(settings: RedemptionSettings) -> AsyncIterator[RunningService]:
+    """The service, deciding and answering at `url`. Ends in order when the block is left: callers, loops, the rest."""
+    kafka, budgets = settings.kafka, _budgets(settings)
+    knowledge = _knowledge(kafka)
+    async with (
+        open_ledger(settings.database_url, max_size=CONNECTIONS) as ledger,
+        Publisher(kafka) as outcomes_publisher,
+        Publisher(kafka) as requests_publisher,
+        LogInspector(kafka) as inspector,
+        background({"reference data": knowledge.follower.run}),
+    ):
+        await ledger.check_durability()
+        await knowledge.follower.wait_loaded()
+        loop = PartitionLoop(
+            ledgers=ledger,
+            inspector=inspector,
+            publisher=outcomes_publisher,
+            freshness=knowledge.freshness,
+            understanding=Understanding(knowledge.codes, knowledge.catalogue),
+            deciding=Deciding(knowledge.catalogue, budgets, now=now),
+            now=now,
+            batch_records=settings.redemption_batch_records,
+            pace_seconds=settings.redemption_pace_milliseconds / 1000,
+        )
+        group = request_group(kafka, loop)
+        lookups = Lookups(ledger.pool)
+        waiters = OutcomeWaiters(lambda arrived: outcomes_follower(kafka, arrived))
+        submitting = Submitting(requests_publisher, waiters, wait_seconds=settings.redemption_outcome_wait_seconds)
+        asking = Asking(lookups, knowledge.codes, knowledge.catalogue, knowledge.freshness, budgets, now=now)
+        readiness = _readiness(knowledge.follower, group)
+        web_app = build_web_app(
+            DESCRIPTION,
+            api_routes(
+                Api(submitting=submitting, asking=asking),
+                XmlRpc(submitting, asking, knowledge.tokens, unavailable=is_unavailable),
+            ),
+            tokens=knowledge.tokens,
+            readiness=readiness,
+            unavailable=is_unavailable,
+            pages=Pages(HERE / "web"),
+        )
+        async with (
+            background(
+                {
+                    "requests": group.run,
+                    "old attempts": lambda: forget_old_attempts(lookups),
+                    "idle followers": lambda: stop_following_when_idle(waiters),
+                }
+            ),
+            waiters,
+            serving(web_app, host=settings.host, port=settings.port) as url,
+        ):
+            yield RunningService(name=SCHEMA, url=url, readiness=readiness)
+
+
+@asynccontextmanager
+async def positions(kafka: KafkaConnection, database_url: str) -> AsyncIterator[Positions]:
+    """The operators' commands on places. They may run beside the service."""
+    async with (
+        open_ledger(database_url, max_size=2) as ledger,
+        Publisher(kafka) as publisher,
+        LogInspector(kafka) as inspector,
+    ):
+        yield Positions(Mending(ledger.pool), inspector, publisher)
+
+
+@asynccontextmanager
+async def dead_letters(kafka: KafkaConnection) -> AsyncIterator[DeadLetters]:
+    """The operators' commands on dead letters."""
+    async with Publisher(kafka) as publisher, LogInspector(kafka) as inspector:
+        yield DeadLetters(inspector, publisher)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _budgets(settings: RedemptionSettings) -> Budgets:
+    return Budgets(
+        attempts_per_minute=settings.redemption_attempts_per_minute,
+        attempts_per_day=settings.redemption_attempts_per_day,
+        breaker_requests=settings.redemption_breaker_requests,
+        global_breaker_requests=settings.redemption_global_breaker_requests,
+    )
+
+
+def _knowledge(kafka: KafkaConnection) -> _Knowledge:
+    catalogue = Catalogue()
+    codes = CodeReader(read_code_keys(), catalogue)
+    tokens = TokenDirectory(refresh=lambda: _read_tokens(follower), age_seconds=lambda: follower.seconds_since_end(TOKENS.name))
+    follower = reference_follower(kafka, {**reference_topics(catalogue, codes), TOKENS.name: tokens.apply})
+    return _Knowledge(catalogue=catalogue, codes=codes, tokens=tokens, follower=follower, freshness=Freshness(follower))
+
+
+async def _read_tokens(follower: TopicFollower) -> None:
+    async with asyncio.timeout(TOKEN_READ_SECONDS):
+        await follower.read_to_end(TOKENS.name, as_of=time.monotonic())
+
+
+def _readiness(follower: TopicFollower, group: PartitionGroup) -> Readiness:
+    readiness = Readiness()
+
+    def reference() -> str | None:
+        age = follower.seconds_since_end()
+        return f"reference data was last complete {age:.0f} s ago" if age > STALE_REFERENCES_SECONDS else None
+
+    def partitions() -> str | None:
+        stopped = group.stopped
+        return "; ".join(f"partition {p} stopped: {stop}" for p, stop in sorted(stopped.items())) or None
+
+    readiness.add("reference", reference)
+    readiness.add("partitions", partitions)
+    return readiness

@@ -1,0 +1,39 @@
+"""What is read from Kafka: requests by a group, reference data and outcomes by following whole topics."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from services.redemption.handlers.partition_loop import PartitionLoop
+from shared.contracts.topics import OUTCOMES, REDEMPTION_GROUP, REQUESTS
+from shared.environment import KafkaConnection
+from shared.kafka.following import TopicFollower, from_the_end
+from shared.kafka.groups import PartitionGroup
+from shared.kafka.records import Record
+
+SESSION_TIMEOUT_MILLISECONDS: Final = 10_000
+FETCH_BYTES: Final = 2 * 1024 * 1024
+"""Two thousand requests with their keys and headers are about 600 KB; `getmany` gives no more than was fetched at once."""
+
+Apply = Callable[[int, Sequence[Record]], None]
+
+
+def request_group(connection: KafkaConnection, loop: PartitionLoop) -> PartitionGroup:
+    """The loops of the partitions that this copy is given."""
+    return PartitionGroup(
+        connection,
+        topic=REQUESTS.name,
+        group=REDEMPTION_GROUP,
+        run_partition=loop.run,
+        session_timeout_ms=SESSION_TIMEOUT_MILLISECONDS,
+        max_partition_fetch_bytes=FETCH_BYTES,
+    )
+
+
+def reference_follower(connection: KafkaConnection, topics: Mapping[str, Apply]) -> TopicFollower:
+    """Campaigns, stores, batches, voids and tokens, from their beginnings."""
+    return TopicFollower(connection, topics)
+
+
+def outcomes_follower(connection: KafkaConnection, arrived: Apply) -> TopicFollower:
+    """Outcomes from now on, for callers who wait."""
+    return TopicFollower(connection, {OUTCOMES.name: arrived}, start_at=from_the_end)

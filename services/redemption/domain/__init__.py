@@ -1,0 +1,1 @@
+"""The rules of redeeming: what is decided of a request, given what is known. No I/O, no clock, no randomness."""

@@ -1,0 +1,113 @@
+"""Guessing: how many failed attempts a player has, and when a platform's breaker is open (`semantics.md`).
+
+Everything is counted by the requests' append time, so that a backlog is judged as if it had been read at once.
+"""
+
+from bisect import bisect_right, insort
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+
+MINUTE_MILLISECONDS: Final = 60_000
+DAY_MILLISECONDS: Final = 24 * 60 * MINUTE_MILLISECONDS
+TALLY_MILLISECONDS: Final = 5_000
+"""Requests of a platform are tallied in steps of this length."""
+
+ALL_PLATFORMS: Final = ""
+"""The tally of all platforms together, for the global breaker. No platform has an empty name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Budgets:
+    """The settings of `semantics.md`."""
+
+    attempts_per_minute: int = 10
+    attempts_per_day: int = 100
+    breaker_requests: int = 200
+    global_breaker_requests: int = 2_000
+
+    @property
+    def attempts_kept(self) -> int:
+        """Failed attempts of a player that have to be remembered to judge the next."""
+        return max(self.attempts_per_minute, self.attempts_per_day)
+
+
+class Tally(msgspec.Struct, frozen=True, kw_only=True):
+    """Requests of a platform in the step that begins at `starts_at` (milliseconds), and how many codes were unknown."""
+
+    platform: str
+    starts_at: int
+    requests: int
+    unknown: int
+
+
+class Attempts:
+    """A player's last failed attempts: append times in milliseconds, ascending."""
+
+    __slots__ = ("_kept", "_times", "added")
+
+    def __init__(self, times: Iterable[int], kept: int) -> None:
+        self._times = sorted(times)
+        self._kept = kept
+        self.added: list[int] = []
+
+    def add(self, at: int) -> None:
+        insort(self._times, at)
+        del self._times[: -self._kept]
+        self.added.append(at)
+
+    def free_again_at(self, now: int, budgets: Budgets) -> int | None:
+        """When (milliseconds) the player may try again, None when the budget is not spent."""
+        waits = [
+            self._free_again_at(now, budgets.attempts_per_minute, MINUTE_MILLISECONDS),
+            self._free_again_at(now, budgets.attempts_per_day, DAY_MILLISECONDS),
+        ]
+        return max((wait for wait in waits if wait is not None), default=None)
+
+    def _free_again_at(self, now: int, allowed: int, window: int) -> int | None:
+        until_now = bisect_right(self._times, now)
+        within = until_now - bisect_right(self._times, now - window)
+        return self._times[until_now - allowed] + window if within >= allowed else None
+
+
+class Breakers:
+    """The last minutes' requests of each platform, and whether over half of them held codes that nobody was given."""
+
+    def __init__(self, tallies: Iterable[Tally], budgets: Budgets) -> None:
+        self._budgets = budgets
+        self._counts: dict[str, dict[int, list[int]]] = {}
+        self.added: dict[tuple[str, int], list[int]] = {}
+        for tally in tallies:
+            for platform in (tally.platform, ALL_PLATFORMS):
+                self._add(platform, tally.starts_at, tally.requests, tally.unknown)
+
+    def add(self, platform: str, at: int, *, unknown: bool) -> None:
+        """Counts a request."""
+        starts_at = at - at % TALLY_MILLISECONDS
+        self._add(platform, starts_at, 1, int(unknown))
+        self._add(ALL_PLATFORMS, starts_at, 1, int(unknown))
+        added = self.added.setdefault((platform, starts_at), [0, 0])
+        added[0] += 1
+        added[1] += unknown
+
+    def is_open(self, platform: str, at: int) -> bool:
+        """Whether this platform's breaker or the global one is open for a request appended at this time."""
+        return self._is_open(platform, at, self._budgets.breaker_requests) or self._is_open(
+            ALL_PLATFORMS, at, self._budgets.global_breaker_requests
+        )
+
+    def _is_open(self, platform: str, at: int, least: int) -> bool:
+        counts = self._counts.get(platform, {})
+        oldest = at - MINUTE_MILLISECONDS
+        first = oldest - oldest % TALLY_MILLISECONDS + TALLY_MILLISECONDS
+        within = [counts[start] for start in range(first, at + 1, TALLY_MILLISECONDS) if start in counts]
+        requests = sum(count[0] for count in within)
+        unknown = sum(count[1] for count in within)
+        return requests >= least and unknown * 2 > requests
+
+    def _add(self, platform: str, starts_at: int, requests: int, unknown: int) -> None:
+        count = self._counts.setdefault(platform, {}).setdefault(starts_at, [0, 0])
+        count[0] += requests
+        count[1] += unknown

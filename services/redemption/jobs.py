@@ -1,0 +1,43 @@
+"""What runs by itself beside the loops."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+
+from services.redemption.domain.budgets import DAY_MILLISECONDS
+from services.redemption.handlers.synchronous import OutcomeWaiters
+from services.redemption.store.lookups import Lookups
+from shared.kafka.errors import Retryable
+
+KEPT_MILLISECONDS: Final = 8 * DAY_MILLISECONDS
+"""A request may be as old as the topic keeps it, seven days; what it is judged by must be older than that to be deleted."""
+
+FORGET_SECONDS: Final = 60.0
+IDLE_LOOK_SECONDS: Final = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+async def forget_old_attempts(lookups: Lookups) -> None:
+    """Deletes failed attempts and tallies once a minute that no request can be judged by any more."""
+    while True:
+        before = int(time.time() * 1000) - KEPT_MILLISECONDS
+        await _unless_away(lambda: lookups.forget(attempts_before=before - DAY_MILLISECONDS, tallies_before=before))
+        await asyncio.sleep(FORGET_SECONDS)
+
+
+async def stop_following_when_idle(waiters: OutcomeWaiters) -> None:
+    """Ends the reading of outcomes when no caller has waited for a while."""
+    while True:
+        await asyncio.sleep(IDLE_LOOK_SECONDS)
+        await waiters.stop_when_idle()
+
+
+async def _unless_away(work: Callable[[], Awaitable[None]]) -> None:
+    try:
+        await work()
+    except Retryable as error:
+        log.warning("job waits", error=str(error))

@@ -1,0 +1,262 @@
+-- Statements of the redemption service. Lists come as text: an array literal of numbers, or strings joined by U+001F
+-- (which no request may hold), because asyncpg checks array arguments element by element in Python.
+
+-- name: read_durability
+-- Whether a commit that was answered is on disk (rule 11).
+SELECT current_setting('synchronous_commit') AS synchronous_commit, current_setting('fsync') AS fsync
+
+-- name: prefer_indexes
+-- For a connection that looks up lists of keys: plans are made once, when tables may be small, and must stay right as they grow.
+SELECT set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false),
+       set_config('enable_seqscan', 'off', false), set_config('plan_cache_mode', 'force_generic_plan', false)
+
+-- name: read_place
+-- A partition's place.
+SELECT partition, epoch, position, version, outbox, last_key_hash, last_timestamp, last_source
+FROM positions WHERE partition = $1
+
+-- name: read_places
+-- All places.
+SELECT partition, epoch, position, version, outbox, last_key_hash, last_timestamp, last_source
+FROM positions ORDER BY partition
+
+-- name: create_place
+-- A partition that was never read begins at its log's first offset, in the epoch of the others. Replaying changes nothing.
+INSERT INTO positions (partition, epoch, position, version)
+SELECT $1, coalesce(max(epoch), 1), $2, 0 FROM positions
+ON CONFLICT (partition) DO NOTHING
+
+-- name: move_place
+-- The compare-and-set of rule 3: changes one row if nobody else has moved the place since it was read, else none.
+UPDATE positions
+SET position = $3, version = version + 1, outbox = $4, last_key_hash = $5, last_timestamp = $6, last_source = $7::jsonb,
+    updated_at = now()
+WHERE partition = $1 AND version = $2
+
+-- name: begin_epoch
+-- Starts a partition again at an offset of a topic that was made anew, if nobody has moved it since it was read.
+UPDATE positions
+SET epoch = $3, position = $4, version = version + 1, outbox = NULL, last_key_hash = NULL, last_timestamp = NULL,
+    updated_at = now()
+WHERE partition = $1 AND version = $2
+
+-- name: skip_to
+-- Moves a place over offsets that are gone, if nobody has moved it since it was read.
+UPDATE positions
+SET position = $3, version = version + 1, outbox = NULL, last_key_hash = NULL, last_timestamp = NULL, updated_at = now()
+WHERE partition = $1 AND version = $2
+
+-- name: record_skipped
+-- Notes which offsets were never decided.
+INSERT INTO skipped_ranges (partition, epoch, first_offset, end_offset) VALUES ($1, $2, $3, $4)
+
+-- name: set_epoch
+-- Puts a place into the epoch of the outcomes that were adopted.
+UPDATE positions SET epoch = $2 WHERE partition = $1
+
+-- name: count_campaign_anew
+-- Sets a campaign's count to what the ledger says. Its counter must be locked.
+UPDATE campaign_counters SET redeemed = (
+    SELECT count(*) FROM redemptions r LEFT JOIN reversals v USING (serial, generation)
+    WHERE r.campaign_id = $1 AND (v.reason IS NULL OR v.reason IN ('refund', 'fraud'))
+) WHERE campaign_id = $1
+
+-- name: clear_player_counters
+-- Before counting a campaign's players anew.
+UPDATE player_counters SET redeemed = 0 WHERE campaign_id = $1
+
+-- name: clear_store_counters
+-- Before counting a campaign's stores anew.
+UPDATE store_counters SET redeemed = 0 WHERE campaign_id = $1
+
+-- name: read_facts
+-- All that deciding a batch needs, as of one moment: ledger entries by serial and by event, counts of the players of both,
+-- failed attempts, tallies. Serials; events; player slots; players; tallies from and to (milliseconds).
+WITH wanted AS (
+    SELECT serial, generation FROM redemptions WHERE serial = ANY ($1::text::bigint[])
+    UNION
+    SELECT r.serial, r.generation
+    FROM unnest(string_to_array($2, E'\x1f'), string_to_array($3, E'\x1f')) AS e (platform, event_id)
+    JOIN redemptions r ON r.platform = e.platform AND r.event_id = e.event_id
+),
+entries AS (
+    SELECT r.*, v.event_id AS v_event_id, v.reason AS v_reason, v.occurred_at AS v_occurred_at,
+           v.received_at AS v_received_at, v.decided_at AS v_decided_at, v.source_epoch AS v_source_epoch,
+           v.source_partition AS v_source_partition, v.source_offset AS v_source_offset
+    FROM wanted JOIN redemptions r USING (serial, generation) LEFT JOIN reversals v USING (serial, generation)
+),
+slots AS (
+    SELECT * FROM unnest(string_to_array($4, E'\x1f'), string_to_array($5, E'\x1f'), string_to_array($6, E'\x1f'))
+        AS s (campaign_id, platform, player_id)
+    UNION
+    SELECT campaign_id, platform, player_id FROM entries
+)
+SELECT
+    (SELECT json_agg(json_build_object(
+        'serial', serial, 'generation', generation, 'redemption_id', redemption_id, 'platform', platform, 'event_id', event_id,
+        'player_id', player_id, 'campaign_id', campaign_id, 'batch_id', batch_id, 'store_id', store_id,
+        'store_region', store_region, 'occurred_at', occurred_at, 'received_at', received_at, 'decided_at', decided_at,
+        'source', json_build_object('epoch', source_epoch, 'partition', source_partition, 'offset', source_offset),
+        'reversal', CASE WHEN v_reason IS NOT NULL THEN json_build_object('event_id', v_event_id, 'reason', v_reason,
+            'occurred_at', v_occurred_at, 'received_at', v_received_at, 'decided_at', v_decided_at,
+            'source', json_build_object('epoch', v_source_epoch, 'partition', v_source_partition,
+                'offset', v_source_offset)) END
+    )) FROM entries) AS entries,
+    (SELECT json_agg(json_build_array(c.campaign_id, c.platform, c.player_id, c.redeemed))
+     FROM slots s JOIN player_counters c
+       ON c.campaign_id = s.campaign_id AND c.platform = s.platform AND c.player_id = s.player_id) AS player_counts,
+    (SELECT json_agg(json_build_array(a.platform, a.player_id, a.times))
+     FROM unnest(string_to_array($7, E'\x1f'), string_to_array($8, E'\x1f')) AS p (platform, player_id)
+     JOIN failed_attempts a ON a.platform = p.platform AND a.player_id = p.player_id) AS attempts,
+    (SELECT json_agg(json_build_object('platform', t.platform, 'starts_at', t.starts_at, 'requests', t.requests,
+        'unknown', t.unknown))
+     FROM (SELECT platform, starts_at, sum(requests) AS requests, sum(unknown) AS unknown
+           FROM platform_tallies WHERE starts_at BETWEEN $9 AND $10 GROUP BY platform, starts_at) AS t) AS tallies
+
+-- name: lock_player_counters
+-- Makes the rows that are missing and locks all, in key order, so that two loops cannot wait for each other.
+INSERT INTO player_counters AS c (campaign_id, platform, player_id, redeemed)
+SELECT s.campaign_id, s.platform, s.player_id, 0
+FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f'), string_to_array($3, E'\x1f'))
+    AS s (campaign_id, platform, player_id)
+ORDER BY 1, 2, 3
+ON CONFLICT (campaign_id, platform, player_id) DO UPDATE SET redeemed = c.redeemed
+
+-- name: make_campaign_counters
+-- Makes the rows that are missing.
+INSERT INTO campaign_counters (campaign_id)
+SELECT campaign_id FROM unnest(string_to_array($1, E'\x1f')) AS c (campaign_id) ORDER BY 1
+ON CONFLICT (campaign_id) DO NOTHING
+
+-- name: lock_campaign_counters
+-- Locks the counters of some campaigns, in key order, until the transaction ends.
+SELECT campaign_id, redeemed, counts_players, counts_stores
+FROM campaign_counters WHERE campaign_id = ANY (string_to_array($1, E'\x1f')) ORDER BY campaign_id FOR UPDATE
+
+-- name: read_store_counters
+-- The counts of all stores of some campaigns; exact while the campaigns' counters are locked.
+SELECT campaign_id, store_id, redeemed FROM store_counters WHERE campaign_id = ANY (string_to_array($1, E'\x1f'))
+
+-- name: start_counting_players
+-- Fills the counters of a campaign that had no limit per player until now. The campaign's counter must be locked.
+INSERT INTO player_counters AS c (campaign_id, platform, player_id, redeemed)
+SELECT r.campaign_id, r.platform, r.player_id, count(*)
+FROM redemptions r LEFT JOIN reversals v USING (serial, generation)
+WHERE r.campaign_id = $1 AND (v.reason IS NULL OR v.reason = 'fraud')
+GROUP BY 1, 2, 3
+ORDER BY 1, 2, 3
+ON CONFLICT (campaign_id, platform, player_id) DO UPDATE SET redeemed = excluded.redeemed
+
+-- name: start_counting_stores
+-- Fills the counters of a campaign that had no limit per store until now. The campaign's counter must be locked.
+INSERT INTO store_counters AS c (campaign_id, store_id, redeemed)
+SELECT r.campaign_id, r.store_id, count(*)
+FROM redemptions r LEFT JOIN reversals v USING (serial, generation)
+WHERE r.campaign_id = $1 AND (v.reason IS NULL OR v.reason IN ('refund', 'fraud'))
+GROUP BY 1, 2
+ON CONFLICT (campaign_id, store_id) DO UPDATE SET redeemed = excluded.redeemed
+
+-- name: note_counting
+-- Remembers what is counted for a campaign from now on, for loops that do not know of its limit yet.
+UPDATE campaign_counters
+SET counts_players = counts_players OR $2, counts_stores = counts_stores OR $3 WHERE campaign_id = $1
+
+-- name: record_redemptions
+-- Adds accepted redemptions, given in order of their serials; those whose code or event another transaction has taken
+-- meanwhile are left out, so fewer rows than given means: decide again. Times in microseconds since 1970.
+INSERT INTO redemptions (serial, generation, redemption_id, platform, event_id, player_id, campaign_id, batch_id, store_id,
+    store_region, occurred_at, received_at, decided_at, source_epoch, source_partition, source_offset)
+SELECT serial, generation, redemption_id, platform, event_id, player_id, campaign_id, batch_id, store_id,
+    nullif(store_region, ''), 'epoch'::timestamptz + occurred_at * interval '1 microsecond',
+    'epoch'::timestamptz + received_at * interval '1 microsecond', $14, $15, $16, source_offset
+FROM unnest(
+    $1::text::bigint[], $2::text::integer[], $3::text::uuid[], string_to_array($4, E'\x1f'), string_to_array($5, E'\x1f'),
+    string_to_array($6, E'\x1f'), string_to_array($7, E'\x1f'), string_to_array($8, E'\x1f'), string_to_array($9, E'\x1f'),
+    string_to_array($10, E'\x1f'), $11::text::bigint[], $12::text::bigint[], $13::text::bigint[]
+) AS new (serial, generation, redemption_id, platform, event_id, player_id, campaign_id, batch_id, store_id, store_region,
+    occurred_at, received_at, source_offset)
+ON CONFLICT DO NOTHING
+
+-- name: record_reversals
+-- Adds reversals; one whose redemption another transaction has taken back meanwhile is left out.
+INSERT INTO reversals (serial, generation, redemption_id, event_id, reason, occurred_at, received_at, decided_at, source_epoch,
+    source_partition, source_offset)
+SELECT * FROM json_to_recordset($1::json) AS new (serial bigint, generation integer, redemption_id uuid, event_id text, reason text,
+    occurred_at timestamptz, received_at timestamptz, decided_at timestamptz, source_epoch integer, source_partition integer,
+    source_offset bigint)
+ON CONFLICT DO NOTHING
+
+-- name: add_player_counters
+-- Adds counters of players who had none, in key order; those that another transaction has made meanwhile are left out.
+INSERT INTO player_counters (campaign_id, platform, player_id, redeemed)
+SELECT campaign_id, platform, player_id, redeemed
+FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f'), string_to_array($3, E'\x1f'), $4::text::integer[])
+    AS new (campaign_id, platform, player_id, redeemed)
+ORDER BY 1, 2, 3
+ON CONFLICT (campaign_id, platform, player_id) DO NOTHING
+
+-- name: change_player_counters
+-- Sets counters that still are what they were when they were read; fewer rows than given means: decide again.
+UPDATE player_counters AS c SET redeemed = new.redeemed
+FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f'), string_to_array($3, E'\x1f'), $4::text::integer[],
+    $5::text::integer[]) AS new (campaign_id, platform, player_id, before, redeemed)
+WHERE c.campaign_id = new.campaign_id AND c.platform = new.platform AND c.player_id = new.player_id AND c.redeemed = new.before
+
+-- name: change_campaign_counters
+-- Changes campaigns' counts where the most that the batch adds still fits under the limit, and where all is counted that has
+-- to be. Rows are locked in key order, late in the transaction; fewer rows than given means: decide again with them locked.
+WITH wanted AS (
+    SELECT c.campaign_id, w.net
+    FROM unnest(string_to_array($1, E'\x1f'), $2::text::bigint[], $3::text::bigint[], $4::text::bigint[],
+        $5::text::boolean[], $6::text::boolean[]) AS w (campaign_id, net, peak, most, counts_players, counts_stores)
+    JOIN campaign_counters c USING (campaign_id)
+    WHERE (w.most IS NULL OR w.peak = 0 OR c.redeemed + w.peak <= w.most)
+      AND c.counts_players = w.counts_players AND c.counts_stores = w.counts_stores
+    ORDER BY c.campaign_id
+    FOR UPDATE OF c
+)
+UPDATE campaign_counters AS c SET redeemed = c.redeemed + wanted.net
+FROM wanted WHERE c.campaign_id = wanted.campaign_id
+
+-- name: change_store_counters
+-- Changes stores' counts where the most that the batch adds still fits under the limit. The campaigns' counters are locked by
+-- now, so nobody else changes these; fewer rows than given means: decide again with the counts at hand.
+INSERT INTO store_counters AS c (campaign_id, store_id, redeemed)
+SELECT campaign_id, store_id, net
+FROM (
+    SELECT w.*, coalesce(k.redeemed, 0) AS before
+    FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f'), $3::text::bigint[], $4::text::bigint[],
+        $5::text::bigint[]) AS w (campaign_id, store_id, net, peak, most)
+    LEFT JOIN store_counters k USING (campaign_id, store_id)
+) AS fitting
+WHERE most IS NULL OR peak = 0 OR before + peak <= most
+ON CONFLICT (campaign_id, store_id) DO UPDATE SET redeemed = c.redeemed + excluded.redeemed
+
+-- name: add_attempts
+-- Adds failed attempts (milliseconds, one row each) to what is remembered of their players, and keeps the last of each.
+INSERT INTO failed_attempts AS f (platform, player_id, times, last_at)
+SELECT platform, player_id, array_agg(at ORDER BY at), max(at)
+FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f'), $3::text::bigint[]) AS new (platform, player_id, at)
+GROUP BY 1, 2
+ORDER BY 1, 2
+ON CONFLICT (platform, player_id) DO UPDATE
+SET last_at = greatest(f.last_at, excluded.last_at),
+    times = (SELECT array_agg(at ORDER BY at) FROM (
+        SELECT at FROM unnest(f.times || excluded.times) AS every (at) ORDER BY at DESC LIMIT $4) AS kept)
+
+-- name: add_tallies
+-- Adds to a partition's own tallies; each loop has rows of its own, so none waits for another.
+INSERT INTO platform_tallies AS t (platform, starts_at, partition, requests, unknown)
+SELECT platform, starts_at, $5, requests, unknown
+FROM unnest(string_to_array($1, E'\x1f'), $2::text::bigint[], $3::text::integer[], $4::text::integer[])
+    AS new (platform, starts_at, requests, unknown)
+ON CONFLICT (starts_at, platform, partition) DO UPDATE
+SET requests = t.requests + excluded.requests, unknown = t.unknown + excluded.unknown
+
+-- name: forget_attempts
+-- Deletes what is too old to matter to any request that the topic still holds (milliseconds).
+DELETE FROM failed_attempts WHERE last_at < $1
+
+-- name: forget_tallies
+-- Deletes what is too old to matter to any request that the topic still holds (milliseconds).
+DELETE FROM platform_tallies WHERE starts_at < $1

@@ -1,0 +1,1 @@
+"""The ledger in Postgres: the only SQL of this service."""

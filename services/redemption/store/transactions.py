@@ -1,0 +1,295 @@
+"""One partition's connection to the ledger, and the transaction in which a batch is decided."""
+
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+
+from services.redemption.domain.budgets import TALLY_MILLISECONDS, Budgets, Tally
+from services.redemption.domain.catalogue import Counting
+from services.redemption.domain.facts import Change, Decisions, Facts
+from services.redemption.domain.ledger import EventKey, LedgerEntry, PlayerKey, PlayerSlot, StoreSlot
+from services.redemption.domain.places import Place
+from services.redemption.store.arguments import microseconds, numbers, texts
+from services.redemption.store.errors import Collision, PlaceLost, postgres_errors
+from services.redemption.store.rows import place_of, source_value
+from shared.postgres.queries import Queries
+
+QUERIES: Final = Queries.beside(__file__)
+
+_entries: Final = msgspec.json.Decoder(list[LedgerEntry])
+_player_counts: Final = msgspec.json.Decoder(list[tuple[str, str, str, int]])
+_attempts: Final = msgspec.json.Decoder(list[tuple[str, str, list[int]]])
+_tallies: Final = msgspec.json.Decoder(list[Tally])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What has to be read for a batch."""
+
+    serials: Collection[int]
+    events: Collection[EventKey]
+    slots: Collection[PlayerSlot]
+    players: Collection[PlayerKey]
+    tallies_from: int
+    tallies_to: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The most that campaigns, and stores of campaigns, may reach; a campaign without limit is left out."""
+
+    totals: Mapping[str, int]
+    per_store: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedCounts:
+    """Counters that nobody else can change before the transaction ends."""
+
+    campaigns: Mapping[str, int]
+    stores: Mapping[StoreSlot, int]
+    counting: Counting
+
+
+class LedgerTransaction:
+    """Reads and writes of one batch. Everything is kept by the block's end or nothing is."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def read_facts(self, wanted: Wanted, locked: LockedCounts | None) -> Facts:
+        platforms, events = _columns(wanted.events, 2)
+        slots = _columns(wanted.slots, 3)
+        players = _columns(wanted.players, 2)
+        row = await self._connection.fetchrow(
+            QUERIES.read_facts,
+            numbers(wanted.serials),
+            platforms,
+            events,
+            *slots,
+            *players,
+            wanted.tallies_from - wanted.tallies_from % TALLY_MILLISECONDS,
+            wanted.tallies_to,
+        )
+        return Facts(
+            entries=_entries.decode(row["entries"] or "[]"),
+            player_counts={
+                (c, platform, player): n for c, platform, player, n in _player_counts.decode(row["player_counts"] or "[]")
+            },
+            attempts={(platform, player): times for platform, player, times in _attempts.decode(row["attempts"] or "[]")},
+            tallies=_tallies.decode(row["tallies"] or "[]"),
+            campaign_counts=locked.campaigns if locked else None,
+            store_counts=locked.stores if locked else None,
+        )
+
+    async def lock_counters(
+        self, slots: Collection[PlayerSlot], campaigns: Collection[str], counting: Counting
+    ) -> LockedCounts:
+        """Locks players, then campaigns, and starts to count what the campaigns' limits newly need."""
+        if slots:
+            await self._connection.execute(QUERIES.lock_player_counters, *_columns(slots, 3))
+        ids = texts(sorted(campaigns))
+        await self._connection.execute(QUERIES.make_campaign_counters, ids)
+        rows = await self._connection.fetch(QUERIES.lock_campaign_counters, ids)
+        for row in rows:
+            await self._start_counting(row, counting)
+        stores = await self._connection.fetch(QUERIES.read_store_counters, ids)
+        return LockedCounts(
+            campaigns={row["campaign_id"]: row["redeemed"] for row in rows},
+            stores={(row["campaign_id"], row["store_id"]): row["redeemed"] for row in stores},
+            counting=Counting(
+                by_player=counting.by_player | {row["campaign_id"] for row in rows if row["counts_players"]},
+                by_store=counting.by_store | {row["campaign_id"] for row in rows if row["counts_stores"]},
+            ),
+        )
+
+    async def write(self, decisions: Decisions, facts: Facts, counting: Counting, limits: Limits, budgets: Budgets) -> None:
+        """Writes what was decided; the rows that others wait for come last. Raises Collision when the facts have changed."""
+        await self.record_redemptions(decisions.redemptions)
+        await self.record_reversals(decisions.reversals)
+        await self._add_attempts(decisions.attempts, budgets.attempts_kept)
+        await self._add_tallies(decisions)
+        await self._change_player_counters(decisions.player_changes, facts.player_counts)
+        await self._change_campaign_counters(decisions.campaign_changes, limits.totals, counting)
+        await self._change_store_counters(decisions.store_changes, limits.per_store)
+
+    async def move_place(self, place: Place, moved: Place) -> None:
+        """The last statement of the transaction. Raises PlaceLost when someone else has moved the place."""
+        status = await self._connection.execute(
+            QUERIES.move_place,
+            place.partition,
+            place.version,
+            moved.position,
+            moved.outbox,
+            moved.last_key_hash,
+            moved.last_timestamp,
+            source_value(moved.last_source),
+        )
+        if status != "UPDATE 1":
+            raise PlaceLost(f"partition {place.partition} was moved past version {place.version}")
+
+    async def _start_counting(self, row: asyncpg.Record, counting: Counting) -> None:
+        campaign = row["campaign_id"]
+        players = campaign in counting.by_player and not row["counts_players"]
+        stores = campaign in counting.by_store and not row["counts_stores"]
+        if players:
+            await self._connection.execute(QUERIES.start_counting_players, campaign)
+        if stores:
+            await self._connection.execute(QUERIES.start_counting_stores, campaign)
+        if players or stores:
+            await self._connection.execute(QUERIES.note_counting, campaign, players, stores)
+
+    async def record_redemptions(self, entries: Sequence[LedgerEntry]) -> None:
+        if not entries:
+            return
+        rows = sorted(entries, key=lambda entry: entry.serial)
+        first = rows[0]
+        status = await self._connection.execute(
+            QUERIES.record_redemptions,
+            numbers([e.serial for e in rows]),
+            numbers([e.generation for e in rows]),
+            numbers([e.redemption_id for e in rows]),
+            texts([e.platform for e in rows]),
+            texts([e.event_id for e in rows]),
+            texts([e.player_id for e in rows]),
+            texts([e.campaign_id for e in rows]),
+            texts([e.batch_id for e in rows]),
+            texts([e.store_id for e in rows]),
+            texts([e.store_region or "" for e in rows]),
+            numbers([microseconds(e.occurred_at) for e in rows]),
+            numbers([microseconds(e.received_at) for e in rows]),
+            numbers([e.source.offset for e in rows]),
+            first.decided_at,
+            first.source.epoch,
+            first.source.partition,
+        )
+        _expect(status, "INSERT 0", len(rows), "a code or an event was taken by another transaction")
+
+    async def record_reversals(self, entries: Sequence[LedgerEntry]) -> None:
+        if not entries:
+            return
+        rows = [_reversal_row(entry) for entry in entries]
+        status = await self._connection.execute(QUERIES.record_reversals, msgspec.json.encode(rows).decode())
+        _expect(status, "INSERT 0", len(rows), "a redemption was taken back by another transaction")
+
+    async def _add_attempts(self, attempts: Mapping[PlayerKey, Sequence[int]], kept: int) -> None:
+        if not attempts:
+            return
+        rows = [(platform, player, at) for (platform, player), times in attempts.items() for at in times]
+        platforms, players = _columns([(platform, player) for platform, player, _ in rows], 2)
+        await self._connection.execute(QUERIES.add_attempts, platforms, players, numbers([at for _, _, at in rows]), kept)
+
+    async def _add_tallies(self, decisions: Decisions) -> None:
+        tallies = decisions.tallies
+        if not tallies:
+            return
+        await self.add_tallies(tallies, decisions.outcomes[0].source.partition)
+
+    async def add_tallies(self, tallies: Sequence[Tally], partition: int) -> None:
+        await self._connection.execute(
+            QUERIES.add_tallies,
+            texts([t.platform for t in tallies]),
+            numbers([t.starts_at for t in tallies]),
+            numbers([t.requests for t in tallies]),
+            numbers([t.unknown for t in tallies]),
+            partition,
+        )
+
+    async def _change_player_counters(self, changes: Mapping[PlayerSlot, int], counts: Mapping[PlayerSlot, int]) -> None:
+        added = [(slot, change) for slot, change in changes.items() if slot not in counts]
+        changed = [(slot, counts[slot], counts[slot] + change) for slot, change in changes.items() if slot in counts]
+        if added:
+            columns = _columns([slot for slot, _ in added], 3)
+            status = await self._connection.execute(QUERIES.add_player_counters, *columns, numbers([n for _, n in added]))
+            _expect(status, "INSERT 0", len(added), "a player was counted by another transaction")
+        if changed:
+            columns = _columns([slot for slot, _, _ in changed], 3)
+            before, after = numbers([b for _, b, _ in changed]), numbers([a for _, _, a in changed])
+            status = await self._connection.execute(QUERIES.change_player_counters, *columns, before, after)
+            _expect(status, "UPDATE", len(changed), "a player's count was changed by another transaction")
+
+    async def _change_campaign_counters(
+        self, changes: Mapping[str, Change], totals: Mapping[str, int], counting: Counting
+    ) -> None:
+        if not changes:
+            return
+        status = await self._connection.execute(
+            QUERIES.change_campaign_counters,
+            texts(changes),
+            numbers([change.net for change in changes.values()]),
+            numbers([change.peak for change in changes.values()]),
+            numbers([totals.get(campaign) for campaign in changes]),
+            numbers([campaign in counting.by_player for campaign in changes]),
+            numbers([campaign in counting.by_store for campaign in changes]),
+        )
+        _expect(status, "UPDATE", len(changes), "a campaign's limit is near, or what it counts has changed")
+
+    async def _change_store_counters(self, changes: Mapping[StoreSlot, Change], per_store: Mapping[str, int]) -> None:
+        if not changes:
+            return
+        campaigns, stores = _columns(changes, 2)
+        status = await self._connection.execute(
+            QUERIES.change_store_counters,
+            campaigns,
+            stores,
+            numbers([change.net for change in changes.values()]),
+            numbers([change.peak for change in changes.values()]),
+            numbers([per_store.get(campaign) for campaign, _ in changes]),
+        )
+        _expect(status, "INSERT 0", len(changes), "a store's limit is near")
+
+
+class PartitionLedger:
+    """The ledger as one partition's loop uses it, over a connection of its own."""
+
+    def __init__(self, connection: Any) -> None:
+        self._connection = connection
+
+    async def read_place(self, partition: int) -> Place | None:
+        with postgres_errors():
+            row = await self._connection.fetchrow(QUERIES.read_place, partition)
+        return place_of(row) if row is not None else None
+
+    async def create_place(self, partition: int, first_offset: int) -> None:
+        """Makes the place of a partition that has none; replaying changes nothing."""
+        with postgres_errors():
+            await self._connection.execute(QUERIES.create_place, partition, first_offset)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[LedgerTransaction]:
+        """Raises Collision or Retryable with nothing written; after Retryable a lost answer to COMMIT may have been a yes."""
+        with postgres_errors():
+            async with self._connection.transaction():
+                yield LedgerTransaction(self._connection)
+
+
+def _columns(rows: Iterable[Sequence[str]], width: int) -> tuple[str, ...]:
+    columns = list(zip(*rows, strict=True))
+    return tuple(texts(column) for column in columns) if columns else ("",) * width
+
+
+def _expect(status: str, verb: str, rows: int, otherwise: str) -> None:
+    if status != f"{verb} {rows}":
+        raise Collision(otherwise)
+
+
+def _reversal_row(entry: LedgerEntry) -> dict[str, Any]:
+    reversal = entry.reversal
+    assert reversal is not None
+    return {
+        "serial": entry.serial,
+        "generation": entry.generation,
+        "redemption_id": entry.redemption_id,
+        "event_id": reversal.event_id,
+        "reason": reversal.reason,
+        "occurred_at": reversal.occurred_at,
+        "received_at": reversal.received_at,
+        "decided_at": reversal.decided_at,
+        "source_epoch": reversal.source.epoch,
+        "source_partition": reversal.source.partition,
+        "source_offset": reversal.source.offset,
+    }
