@@ -158,7 +158,8 @@ DELETE FROM codes WHERE serial BETWEEN $1 AND $2;
 
 -- name: claim_batch
 -- Gives the oldest batch that waits, or whose worker was not heard of for `$2` seconds, to a new claim. A batch is not begun
--- before its range is on the batches topic: nothing of it may wait in the outbox (rule 25). Two claims never get one batch.
+-- before its range is on the batches topic: nothing of it may wait in the outbox (rule 25). A copy that has not got a batch's key
+-- yet leaves it to one that has. Two claims never get one batch.
 UPDATE batches SET worker = $1, heartbeat_at = now(), claimed_at = now(), progress_at = now(), loaded_at_claim = loaded,
     started_at = coalesce(started_at, now()),
     state = CASE state WHEN 'queued' THEN 'generating' ELSE state END,
@@ -166,7 +167,7 @@ UPDATE batches SET worker = $1, heartbeat_at = now(), claimed_at = now(), progre
 WHERE id = (
     SELECT id FROM batches b
     WHERE (state = 'queued' OR (state IN ('generating', 'verifying') AND heartbeat_at < now() - make_interval(secs => $2)))
-        AND NOT EXISTS (SELECT FROM outbox WHERE topic = $3 AND key = b.id)
+        AND NOT EXISTS (SELECT FROM outbox WHERE topic = $3 AND key = b.id) AND key_id = ANY ($4::text[])
     ORDER BY number LIMIT 1 FOR UPDATE SKIP LOCKED)
 RETURNING *;
 
@@ -424,12 +425,14 @@ UPDATE relay_lease SET holder = $1, until = now() + make_interval(secs => $2) WH
 UPDATE relay_lease SET until = '-infinity' WHERE holder = $1;
 
 -- name: current_revisions
--- Key and revision of every value that a topic should hold.
-SELECT 'promo.campaigns.v1' AS topic, id AS key, revision FROM campaigns
-UNION ALL SELECT 'promo.stores.v1', id, revision FROM stores
-UNION ALL SELECT 'promo.batches.v1', id, revision FROM batches
-UNION ALL SELECT 'promo.tokens.v1', id, revision FROM tokens
-UNION ALL SELECT 'promo.voids.v1', void_id, max(part) FROM void_ranges GROUP BY void_id;
+-- Key and revision of every value that a topic should hold by now: nothing of it waits in the outbox.
+SELECT topic, key, revision FROM (
+    SELECT 'promo.campaigns.v1' AS topic, id AS key, revision FROM campaigns
+    UNION ALL SELECT 'promo.stores.v1', id, revision FROM stores
+    UNION ALL SELECT 'promo.batches.v1', id, revision FROM batches
+    UNION ALL SELECT 'promo.tokens.v1', id, revision FROM tokens
+    UNION ALL SELECT 'promo.voids.v1', void_id, max(part) FROM void_ranges GROUP BY void_id) AS present
+WHERE NOT EXISTS (SELECT FROM outbox o WHERE o.topic = present.topic AND o.key = present.key);
 
 -- name: campaigns_by_id
 -- The named campaigns.

@@ -35,7 +35,8 @@ def after(query: PageQuery) -> str:
     if not query.cursor:
         return ""
     try:
-        text = base64.urlsafe_b64decode(query.cursor.encode() + b"==").decode()
+        padded = query.cursor + "=" * (-len(query.cursor) % 4)
+        text = base64.b64decode(padded.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, UnicodeError, ValueError):
         raise invalid_field("cursor", "is not a cursor that a page gave") from None
     if "\x00" in text:

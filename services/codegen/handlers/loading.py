@@ -64,7 +64,7 @@ class Loader:
         """The oldest batch that waits for a worker, now ours; None when there is none."""
         worker = uuid.uuid4().hex
         async with self._database.transaction() as session:
-            batch = await session.loading.claim_batch(worker, self._dead_after_seconds)
+            batch = await session.loading.claim_batch(worker, self._dead_after_seconds, [key.id for key in self._ring.keys])
             if batch is None:
                 return None
             await announce_batch(session, batch)

@@ -30,8 +30,8 @@ class Loading:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
-    async def claim_batch(self, worker: str, dead_after_seconds: float) -> BatchRow | None:
-        row = await self._connection.fetchrow(queries.claim_batch, worker, dead_after_seconds, BATCHES.name)
+    async def claim_batch(self, worker: str, dead_after_seconds: float, key_ids: Sequence[str]) -> BatchRow | None:
+        row = await self._connection.fetchrow(queries.claim_batch, worker, dead_after_seconds, BATCHES.name, list(key_ids))
         return batch_row(row) if row else None
 
     async def heartbeat(self, batch_id: str, worker: str) -> bool:
