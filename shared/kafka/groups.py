@@ -1,6 +1,7 @@
 """A group's partitions, each run by a task of its own for as long as it belongs to this process."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
@@ -9,7 +10,7 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from shared.environment import KafkaConnection
-from shared.kafka import clients
+from shared.kafka import clients, lag
 from shared.kafka.errors import OutOfRange, PartitionStopped, Retryable
 from shared.kafka.pauses import growing_pauses
 from shared.kafka.records import Record
@@ -36,8 +37,9 @@ class PartitionReader:
     def __init__(self, consumer: AIOKafkaConsumer, topic: str, assigned: TopicPartition) -> None:
         self.topic = topic
         self.partition: int = assigned.partition
+        self.lag = lag.PartitionLag()
         self._consumer = consumer
-        self._assigned = assigned
+        self.assigned = assigned
         self._next: int | None = None
         self._revoked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -47,8 +49,8 @@ class PartitionReader:
 
     def seek(self, offset: int) -> None:
         """The next fetch starts at this offset."""
-        self._next = offset
-        self._consumer.seek(self._assigned, offset)
+        self.lag.begin(offset)
+        self._seek(offset)
 
     async def fetch(self, max_records: int, wait_seconds: float) -> Sequence[Record]:
         """The next records from the place of `seek`, in order; none when nothing came within `wait_seconds`.
@@ -61,9 +63,10 @@ class PartitionReader:
         fetched = await self._unless_revoked(self._getmany(max_records, wait_seconds))
         records = [record for record in fetched if record.offset >= self._next]
         if len(records) != len(fetched):
-            self.seek(records[-1].offset + 1 if records else self._next)
+            self._seek(records[-1].offset + 1 if records else self._next)
         if records:
             self._next = records[-1].offset + 1
+            self.lag.fetched(records)
         return records
 
     async def pause(self, seconds: float) -> None:
@@ -72,37 +75,42 @@ class PartitionReader:
 
     async def commit(self, offset: int) -> None:
         """Tells the group how far this partition is, for lag and rule 19 alone; that it fails now and then does no harm."""
+        self.lag.done(offset)
         try:
-            await self._consumer.commit({self._assigned: offset})
+            await self._consumer.commit({self.assigned: offset})
         except (KafkaError, OSError) as error:
             log.debug("offset not committed", topic=self.topic, partition=self.partition, error=str(error))
 
     async def bounds(self) -> tuple[int, int]:
         """The first offset that the log holds, and its end."""
         with clients.outside():
-            first = await self._consumer.beginning_offsets([self._assigned])
-            end = await self._consumer.end_offsets([self._assigned])
-        return first[self._assigned], end[self._assigned]
+            first = await self._consumer.beginning_offsets([self.assigned])
+            end = await self._consumer.end_offsets([self.assigned])
+        return first[self.assigned], end[self.assigned]
 
     def revoke(self) -> None:
         if not self._revoked.done():
             self._revoked.set_result(None)
+
+    def _seek(self, offset: int) -> None:
+        self._next = offset
+        self._consumer.seek(self.assigned, offset)
 
     async def _getmany(self, max_records: int, wait_seconds: float) -> Sequence[Record]:
         while True:
             try:
                 with clients.outside():
                     fetched = await self._consumer.getmany(
-                        self._assigned, timeout_ms=int(wait_seconds * 1000), max_records=max_records
+                        self.assigned, timeout_ms=int(wait_seconds * 1000), max_records=max_records
                     )
             except Retryable as error:
                 if isinstance(error.__cause__, OffsetOutOfRangeError):
                     raise OutOfRange(self.topic, self.partition, self._next or 0) from None
                 if not isinstance(error.__cause__, NoOffsetForPartitionError):
                     raise
-                self.seek(self._next or 0)
+                self._seek(self._next or 0)
             else:
-                records: Sequence[Record] = fetched.get(self._assigned, [])
+                records: Sequence[Record] = fetched.get(self.assigned, [])
                 return records
 
     async def _unless_revoked(self, work: Awaitable[Sequence[Record]]) -> Sequence[Record]:
@@ -174,11 +182,16 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             with clients.outside():
                 await consumer.start()
             consumer.subscribe([self._connection.physical(self._topic)], listener=self)
-            await self._failure
+            measuring = asyncio.create_task(self._measure_lag(consumer), name=f"{self._group} lag")
+            try:
+                await self._failure
+            finally:
+                measuring.cancel()
         finally:
             await asyncio.shield(self._leave(consumer))
 
     async def _leave(self, consumer: AIOKafkaConsumer) -> None:
+        self._consumer = None
         await self._end_loops()
         try:
             async with asyncio.timeout(3):
@@ -187,11 +200,31 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         except (Retryable, TimeoutError) as error:
             log.warning("group was not left in time", group=self._group, error=str(error))
 
+    async def _measure_lag(self, consumer: AIOKafkaConsumer) -> None:
+        """Tells how far the partitions are behind; while Kafka is away, by the ends that were last known."""
+        while True:
+            readers = [reader for reader, _ in self._loops.values()]
+            try:
+                with clients.outside():
+                    ends = await consumer.end_offsets([reader.assigned for reader in readers]) if readers else {}
+            except Retryable:
+                ends = {}
+            now = time.time()
+            for reader in readers:
+                if reader.assigned in ends:
+                    reader.lag.measured(ends[reader.assigned], now)
+                if not reader.revoked:
+                    stopped = reader.partition in self.stopped
+                    lag.tell(self._topic, self._group, reader.partition, reader.lag, now=now, stopped=stopped)
+            await asyncio.sleep(lag.MEASURE_SECONDS)
+
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:  # noqa: ARG002 (aiokafka's name)
         await self._end_loops()
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         await self._end_loops()
+        if self._consumer is None:
+            return
         for tp in sorted(assigned):
             reader = PartitionReader(self._consumer, self._topic, tp)
             task = asyncio.create_task(self._supervise(reader), name=f"{self._group}/{tp.partition}")
@@ -203,6 +236,7 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         self.stopped = {}
         for reader, _ in loops:
             reader.revoke()
+            lag.forget(self._topic, self._group, reader.partition)
         tasks = [task for _, task in loops]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=FINISH_SECONDS)
