@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -25,7 +24,10 @@ async def forget_old_attempts(lookups: Lookups) -> None:
     """Deletes failed attempts and tallies once a minute that no request can be judged by any more."""
     while True:
         before = int(time.time() * 1000) - KEPT_MILLISECONDS
-        await _unless_away(lambda: lookups.forget(attempts_before=before - DAY_MILLISECONDS, tallies_before=before))
+        try:
+            await lookups.forget(attempts_before=before - DAY_MILLISECONDS, tallies_before=before)
+        except Retryable as error:
+            log.warning("old attempts are kept for now", error=str(error))
         await asyncio.sleep(FORGET_SECONDS)
 
 
@@ -34,10 +36,3 @@ async def stop_following_when_idle(waiters: OutcomeWaiters) -> None:
     while True:
         await asyncio.sleep(IDLE_LOOK_SECONDS)
         await waiters.stop_when_idle()
-
-
-async def _unless_away(work: Callable[[], Awaitable[None]]) -> None:
-    try:
-        await work()
-    except Retryable as error:
-        log.warning("job waits", error=str(error))

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from xml.parsers.expat import ExpatError
 
 import msgspec
@@ -204,15 +204,16 @@ class XmlRpc:
         return method
 
 
-class _ShallowParser(DefusedExpatParser):  # type: ignore[misc]
+class _ShallowParser(DefusedExpatParser):
     """Also refuses what is nested deeper than any call can be."""
 
     def __init__(self, target: Any) -> None:
         super().__init__(target, forbid_dtd=True, forbid_entities=True, forbid_external=True)
         self._depth = 0
         self._target = target
-        self._parser.StartElementHandler = self._start
-        self._parser.EndElementHandler = self._end
+        parser: Any = vars(self)["_parser"]
+        parser.StartElementHandler = self._start
+        parser.EndElementHandler = self._end
 
     def _start(self, tag: str, attributes: Any) -> None:
         self._depth += 1
@@ -290,7 +291,7 @@ class _Marshaller(xmlrpc.client.Marshaller):
         tag = "int" if -LARGEST_I4 <= value <= LARGEST_I4 else "i8"
         write(f"<value><{tag}>{value}</{tag}></value>\n")
 
-    dispatch = {**xmlrpc.client.Marshaller.dispatch, int: dump_long}  # noqa: RUF012 (the base class's own way)
+    dispatch: ClassVar[dict[Any, Any]] = {**xmlrpc.client.Marshaller.dispatch, int: dump_long}  # type: ignore[misc]  # the base class means it so too
 
 
 def _dump(answer: tuple[Any] | xmlrpc.client.Fault) -> bytes:
