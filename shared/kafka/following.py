@@ -9,6 +9,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
@@ -20,12 +21,15 @@ from shared.kafka import clients
 from shared.kafka.errors import Retryable
 from shared.kafka.pauses import growing_pauses
 from shared.kafka.records import Record
+from shared.telemetry import metrics
 
 MEASURE_SECONDS: Final = 0.25
 MAX_RECORDS: Final = 5_000
 
 Apply = Callable[[int, Sequence[Record]], None]
 """Takes a partition's next records, in order. Must not wait: what it changes is seen by the whole process at once."""
+
+AGE: Final = metrics.gauge("topic_age_seconds", "How long ago the topic was known to be read to its end", ("topic",))
 
 StartAt = Callable[[str, int, int, int], int]
 """(topic, partition, first offset held, end) to the offset to start from."""
@@ -71,6 +75,8 @@ class TopicFollower:
 
     async def run(self) -> None:
         """Follows until it is cancelled."""
+        for topic in self._apply:
+            AGE.labels(topic).set_function(partial(self.seconds_since_end, topic))
         pauses = growing_pauses()
         while True:
             try:

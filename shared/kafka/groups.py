@@ -207,6 +207,9 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             try:
                 with clients.outside():
                     ends = await consumer.end_offsets([reader.assigned for reader in readers]) if readers else {}
+                    for reader in readers:
+                        if not reader.lag.begun:
+                            reader.lag.suppose(await consumer.committed(reader.assigned))
             except Retryable:
                 ends = {}
             now = time.time()
