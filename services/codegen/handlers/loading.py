@@ -19,6 +19,7 @@ from services.codegen.store.loading import StoreTotals
 from shared.codes.key_ring import KeyRing
 from shared.contracts.codegen import BatchState
 from shared.postgres.errors import is_retryable
+from shared.telemetry import metrics
 
 BLOCKS_AHEAD: Final = 2
 """Blocks that are made while one is loaded: both sides stay busy, and memory stays flat."""
@@ -28,6 +29,11 @@ VERIFY_PAGES: Final = 16_384
 """128 MB of the register, about 2.6 million codes, between two figures of progress."""
 
 HEARTBEAT_SECONDS: Final = 1.0
+
+LOADED: Final = metrics.counter(
+    "codegen_codes_loaded_total", "Codes loaded into the register; its rate is the speed of batches"
+)
+BLOCK: Final = metrics.seconds("codegen_block_load_seconds", "Loading and committing one block of codes")
 
 Result = TypeVar("Result")
 OnCpu = Callable[[Callable[[], Any]], Awaitable[Any]]
@@ -132,16 +138,21 @@ class Loader:
         await blocks.put(None)
 
     async def _load_blocks(self, claim: Claim, maker: BlockMaker, blocks: asyncio.Queue[MadeBlock | None]) -> None:
-        batch = claim.batch
         while (block := await blocks.get()) is not None:
-            async with self._database.transaction() as session:
-                ours = await session.loading.begin_block(
-                    batch.id, claim.worker, block.number, generated=maker.made, codes=block.codes
-                )
-                if not ours:
-                    raise ClaimLost
-                await session.loading.copy_codes(batch, _copy_stream(block.rows))
-                await session.loading.note_allotments(batch.number, block.notes)
+            with BLOCK.time():
+                await self._load_block(claim, block, generated=maker.made)
+            LOADED.inc(block.codes)
+
+    async def _load_block(self, claim: Claim, block: MadeBlock, *, generated: int) -> None:
+        batch = claim.batch
+        async with self._database.transaction() as session:
+            ours = await session.loading.begin_block(
+                batch.id, claim.worker, block.number, generated=generated, codes=block.codes
+            )
+            if not ours:
+                raise ClaimLost
+            await session.loading.copy_codes(batch, _copy_stream(block.rows))
+            await session.loading.note_allotments(batch.number, block.notes)
 
     async def _begin_verifying(self, claim: Claim) -> BatchRow:
         async with self._database.transaction() as session:
