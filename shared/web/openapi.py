@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
+from types import UnionType
 from typing import Any, Final
 
 import jinja2
@@ -133,6 +134,8 @@ def _problem(status: int) -> dict[str, Any]:
 
 
 def _schema(kind: Any, components: dict[str, Any], *, mode: Any) -> dict[str, Any]:
+    if isinstance(kind, UnionType):
+        return {"anyOf": [_schema(one, components, mode=mode) for one in kind.__args__]}
     if isinstance(kind, type) and issubclass(kind, msgspec.Struct):
         (schema,), found = msgspec.json.schema_components([kind], ref_template="#/components/schemas/{name}")
         components.update(found)
