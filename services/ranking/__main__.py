@@ -1,6 +1,6 @@
-"""`python -m services.ranking`"""
+"""`python -m services.ranking`: runs one copy of the service."""
 
-from services.ranking.app import RankingSettings, running
-from shared.lifecycle import run_service
+from services.ranking.app import main
 
-run_service("ranking", RankingSettings, running)
+if __name__ == "__main__":
+    main()

@@ -13,6 +13,7 @@ from services.ranking.domain.boards import Measure
 from services.ranking.domain.calendar import Window
 from services.ranking.domain.roster import parse_scope
 from services.ranking.handlers.answers import Answers, Leaderboard, Standing, Standings, UnknownName, Wanted, WrongValue
+from services.ranking.handlers.certified_answers import CertificateList, CertifiedAnswers, CertifiedWindow
 from services.ranking.handlers.live import LiveBoards
 from shared.web.problems import invalid_field, not_found
 from shared.web.routes import Answer, Call, Fields, NoFields, Route
@@ -64,8 +65,17 @@ class StoreList(Fields):
     store_ids: list[Annotated[str, Field(min_length=1, max_length=64)]] = Field(min_length=1, max_length=MOST_STORES)
 
 
-def routes(answers: Answers, live: LiveBoards) -> Sequence[Route]:
-    api = RankingApi(answers, live)
+class CertificateQuery(Fields):
+    """Which certificate: of a window and a day in it; without a day the last one; without a window, the list of all."""
+
+    window: Window | None = Field(default=None, description="Kind of window; without one, all certificates are listed")
+    date: Day | None = Field(default=None, description="A day of the window, in the campaign's zone")
+    limit: int = Field(default=ROWS_BY_DEFAULT, ge=1, le=MOST_ROWS, description="Certificates in a list at most")
+    cursor: int = Field(default=0, ge=0, le=1_000_000, description="next_cursor of the list before")
+
+
+def routes(answers: Answers, certified: CertifiedAnswers, live: LiveBoards) -> Sequence[Route]:
+    api = RankingApi(answers, certified, live)
     campaign = "/v1/campaigns/{campaign_id}"
     return [
         Route(
@@ -106,20 +116,30 @@ def routes(answers: Answers, live: LiveBoards) -> Sequence[Route]:
             answer=Standings,
             reads=True,
         ),
+        Route(
+            method="GET",
+            path=f"{campaign}/certificates",
+            handler=api.certificates,
+            summary="A certified window: its frozen table, the hash over it, and what changed since",
+            scopes=READERS,
+            query=CertificateQuery,
+            answer=CertifiedWindow | CertificateList,
+        ),
     ]
 
 
 class RankingApi:
     """The handlers of the routes."""
 
-    def __init__(self, answers: Answers, live: LiveBoards) -> None:
+    def __init__(self, answers: Answers, certified: CertifiedAnswers, live: LiveBoards) -> None:
         self._answers = answers
+        self._certified = certified
         self._live = live
 
     async def leaderboard(self, call: Call[LeaderboardQuery, NoFields]) -> web.Response:
         now, query = datetime.now(UTC), call.query
         with _problems():
-            wanted = query.wanted(call.path["campaign_id"])
+            wanted = await self._wanted(call)
             rendered = self._answers.leaderboard(wanted, offset=query.offset, limit=query.limit, now=now)
         headers = {"ETag": f'W/"{rendered.version}"', "Cache-Control": "private, no-cache"}
         if _is_known(call.request, rendered.version):
@@ -130,7 +150,7 @@ class RankingApi:
     async def live(self, call: Call[LeaderboardQuery, NoFields]) -> web.StreamResponse:
         query = call.query
         with _problems():
-            wanted = query.wanted(call.path["campaign_id"])
+            wanted = await self._wanted(call)
             self._answers.leaderboard(wanted, offset=query.offset, limit=query.limit, now=datetime.now(UTC))
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await response.prepare(call.request)
@@ -143,7 +163,7 @@ class RankingApi:
     async def standing(self, call: Call[StandingQuery, NoFields]) -> Any:
         store_id = call.path["store_id"]
         with _problems():
-            wanted = call.query.wanted(call.path["campaign_id"])
+            wanted = await self._wanted(call)
             if not self._may_see(call.caller, store_id):
                 raise UnknownName("store")
             return Answer(
@@ -153,11 +173,24 @@ class RankingApi:
 
     async def standings(self, call: Call[BoardQuery, StoreList]) -> Any:
         with _problems():
-            wanted = call.query.wanted(call.path["campaign_id"])
+            wanted = await self._wanted(call)
             for index, store_id in enumerate(call.body.store_ids):
                 if not self._may_see(call.caller, store_id):
                     raise WrongValue(f"store_ids.{index}", "there is no such store")
             return self._answers.standings(wanted, call.body.store_ids, now=datetime.now(UTC))
+
+    async def certificates(self, call: Call[CertificateQuery, NoFields]) -> Any:
+        campaign_id, query = call.path["campaign_id"], call.query
+        with _problems():
+            if query.window is None:
+                return self._certified.listed(campaign_id, after=query.cursor, limit=query.limit)
+            return await self._certified.window(campaign_id, query.window, query.date, datetime.now(UTC))
+
+    async def _wanted(self, call: Call[Any, Any]) -> Wanted:
+        """The board that a query means, with the certificates that it is made from at hand."""
+        wanted: Wanted = call.query.wanted(call.path["campaign_id"])
+        await self._certified.prepare(wanted.campaign_id, wanted.window, wanted.day, datetime.now(UTC))
+        return wanted
 
     def _may_see(self, caller: Principal, store_id: str) -> bool:
         """Whether a token may see the figures of one store: head office all, a store its own, a chain its stores'."""

@@ -1,33 +1,50 @@
-"""Puts the ranking service together."""
+"""Puts the ranking service together, and what the command line asks of it."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
 from services.ranking.api import routes
-from services.ranking.consumer import GROUP, OutcomeFold, learn_campaigns, reference_topics
+from services.ranking.consumer import GROUP, OutcomeFold, OutcomesIntoMemory, learn_campaigns, reference_topics
+from services.ranking.domain.calendar import EPOCH, Window
+from services.ranking.handlers import recounting
 from services.ranking.handlers.answers import Answers
 from services.ranking.handlers.boards import Boards
+from services.ranking.handlers.certification import Certificates, Certifier
+from services.ranking.handlers.certified_answers import CertifiedAnswers
 from services.ranking.handlers.folding import Folder
 from services.ranking.handlers.live import LiveBoards
-from services.ranking.jobs import DatabaseWatch, refresh_boards, watch_readiness
+from services.ranking.handlers.recounting import CannotRecount, Rebuilt, Verification
+from services.ranking.handlers.standings import StandingsPublisher
+from services.ranking.jobs import DatabaseWatch, certify_regularly, publish_standings, refresh_boards, watch_readiness
 from services.ranking.settings import RankingSettings
-from services.ranking.store import RankingStore
-from shared.contracts.topics import OUTCOMES, TOKENS
+from services.ranking.store.certificates import CertificateStore
+from services.ranking.store.rebuilding import RebuildRunning, RebuildStore
+from services.ranking.store.scores import ScoreStore
+from shared.contracts.topics import CAMPAIGNS, OUTCOMES, TOKENS
 from shared.kafka.following import TopicFollower
 from shared.kafka.groups import PartitionGroup
-from shared.lifecycle import RunningService, background, is_unavailable
+from shared.kafka.inspecting import LogInspector
+from shared.kafka.publishing import Publisher
+from shared.lifecycle import RunningService, background, is_unavailable, run_service
 from shared.postgres.connections import open_pool
 from shared.telemetry.readiness import Readiness
 from shared.web.application import ServiceDescription, build_web_app, serving
 from shared.web.pages import Pages
 from shared.web.tokens import TokenDirectory
 
+__all__ = ["CannotRecount", "RankingSettings", "RebuildRunning", "main", "rebuild", "running", "verify_certificate"]
+
+SCHEMA: Final = "ranking"
 WEB: Final = Path(__file__).parent / "web"
 TOKEN_READ_SECONDS: Final = 3.0
+LEADING_PARTITION: Final = 0
+"""The copy that has this partition certifies and publishes standings; two that think so for a moment do no harm."""
+
 DESCRIPTION: Final = ServiceDescription(
     title="Counterfoil ranking",
     description="Live boards of a campaign's stores: day, ISO week, month, all-time; overall, by region, chain and peers.",
@@ -35,52 +52,110 @@ DESCRIPTION: Final = ServiceDescription(
 )
 
 
+def main() -> None:
+    """Runs one copy until SIGTERM."""
+    run_service("ranking", RankingSettings, running)
+
+
 @asynccontextmanager
 async def running(settings: RankingSettings) -> AsyncIterator[RunningService]:
     """The service, answering once its boards are loaded."""
     async with AsyncExitStack() as stack:
-        store = RankingStore(await stack.enter_async_context(open_pool(settings.database_url, schema="ranking")))
+        pool = await stack.enter_async_context(open_pool(settings.database_url, schema=SCHEMA))
+        publisher = await stack.enter_async_context(Publisher(settings.kafka))
+        inspector = await stack.enter_async_context(LogInspector(settings.kafka))
+        scores, certificate_store = ScoreStore(pool), CertificateStore(pool)
+
         boards = Boards()
-        tokens = TokenDirectory(refresh=lambda: _read_tokens(reference), age_seconds=lambda: token_age(reference))
+        tokens = TokenDirectory(
+            refresh=lambda: _read_tokens(reference), age_seconds=lambda: reference.seconds_since_end(TOKENS.name)
+        )
         reference = TopicFollower(settings.kafka, reference_topics(boards, tokens))
-        outcomes = TopicFollower(settings.kafka, {OUTCOMES.name: boards.apply_outcomes}, start_at=boards.start_at)
-        boards.seconds_since_end = outcomes.seconds_since_end
-        await stack.enter_async_context(background({"reference": reference.run}))
-        await reference.wait_loaded()
-        async with store.snapshot() as (places, rows):
-            await boards.load(places, rows)
-        folder = Folder(store, interval_seconds=settings.ranking_fold_seconds)
+        memory = OutcomesIntoMemory(settings.kafka, scores, boards)
+        folder = Folder(scores, interval_seconds=settings.ranking_fold_seconds)
         fold = OutcomeFold(folder, boards, learn=learn_campaigns(reference))
         group = PartitionGroup(settings.kafka, topic=OUTCOMES.name, group=GROUP, run_partition=fold.run_partition)
+
+        certificates = Certificates(certificate_store, boards)
+        late = timedelta(hours=settings.ranking_late_hours)
+        certifier = Certifier(certificate_store, boards, certificates, inspector, late=late)
+        standings = StandingsPublisher(boards, publisher)
         answers = Answers(boards)
+        certified = CertifiedAnswers(boards, certificates, certificate_store)
         live = LiveBoards(answers)
-        database = DatabaseWatch(store.ping)
-        readiness = Readiness()
-        watch_readiness(readiness, boards=boards, reference=reference, outcomes=outcomes, group=group, database=database)
-        await stack.enter_async_context(background({"fold": folder.run, "outcomes": outcomes.run, "group": group.run}))
-        await outcomes.wait_loaded()
-        jobs = {
-            "refresh": lambda: refresh_boards(boards, settings.ranking_refresh_seconds),
-            "live": live.run,
-            "database": database.run,
-        }
+
+        database, readiness = DatabaseWatch(scores.ping), Readiness()
+        watch_readiness(readiness, boards=boards, reference=reference, group=group, database=database)
         app = build_web_app(
             DESCRIPTION,
-            routes(answers, live),
+            routes(answers, certified, live),
             tokens=tokens,
             readiness=readiness,
             unavailable=is_unavailable,
             pages=Pages(WEB),
         )
+
+        await stack.enter_async_context(background({"reference": reference.run}))
+        await reference.wait_loaded()
+        await stack.enter_async_context(background({"memory": memory.run, "fold": folder.run}))
+        await memory.wait_loaded()
+        await certificates.learn()
+
+        def leads() -> bool:
+            return LEADING_PARTITION in group.partitions
+
+        await stack.enter_async_context(
+            background(
+                {
+                    "group": group.run,
+                    "refresh": lambda: refresh_boards(boards, settings.ranking_refresh_seconds),
+                    "certify": lambda: certify_regularly(
+                        certifier, certificates, leads=leads, interval_seconds=settings.ranking_certify_seconds
+                    ),
+                    "standings": lambda: publish_standings(standings, leads=leads),
+                    "database": database.run,
+                }
+            )
+        )
         url = await stack.enter_async_context(serving(app, host=settings.host, port=settings.port))
-        await stack.enter_async_context(background(jobs))
+        await stack.enter_async_context(background({"live": live.run}))
         yield RunningService(name="ranking", url=url, readiness=readiness)
+
+
+async def rebuild(settings: RankingSettings) -> Rebuilt:
+    """Counts all outcomes anew and swaps the scores where they differ, while the service runs.
+
+    Raises CannotRecount where the topic no longer holds its beginning, and RebuildRunning.
+    """
+    async with _tools(settings) as (boards, inspector, stack):
+        pool = await stack.enter_async_context(open_pool(settings.database_url, schema=SCHEMA, max_size=2))
+        return await recounting.rebuild(RebuildStore(pool), inspector, boards.local_days)
+
+
+async def verify_certificate(settings: RankingSettings, campaign_id: str, window: str, day: date) -> Verification:
+    """Recomputes the certificate of the window that holds the day from the outcomes that it names.
+
+    Raises CannotRecount where there is no such certificate, or the topic no longer holds what it names.
+    """
+    async with _tools(settings) as (boards, inspector, stack):
+        pool = await stack.enter_async_context(open_pool(settings.database_url, schema=SCHEMA, max_size=2))
+        store = CertificateStore(pool)
+        known = await store.read_certificates(EPOCH)
+        found, scores = await recounting.find_certificate(store, known, campaign_id, Window(window), day)
+        return await recounting.verify_certificate(found, scores, inspector, boards.local_days)
+
+
+@asynccontextmanager
+async def _tools(settings: RankingSettings) -> AsyncIterator[tuple[Boards, LogInspector, AsyncExitStack]]:
+    """Campaigns read to their end, and a look into the log."""
+    async with AsyncExitStack() as stack:
+        boards = Boards()
+        campaigns = TopicFollower(settings.kafka, {CAMPAIGNS.name: boards.apply_campaigns})
+        await stack.enter_async_context(background({"campaigns": campaigns.run}))
+        await campaigns.wait_loaded()
+        yield boards, await stack.enter_async_context(LogInspector(settings.kafka)), stack
 
 
 async def _read_tokens(reference: TopicFollower) -> None:
     async with asyncio.timeout(TOKEN_READ_SECONDS):
         await reference.read_to_end(TOKENS.name, as_of=time.monotonic())
-
-
-def token_age(reference: TopicFollower) -> float:
-    return reference.seconds_since_end(TOKENS.name)

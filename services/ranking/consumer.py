@@ -9,11 +9,15 @@ from services.ranking.domain.places import Place
 from services.ranking.handlers.boards import Boards
 from services.ranking.handlers.counting import Chunk, count_outcome, count_records
 from services.ranking.handlers.folding import Folder
+from services.ranking.store.scores import ScoreStore
 from shared.contracts.sources import SourceGap
 from shared.contracts.topics import BATCHES, CAMPAIGNS, OUTCOMES, STORES, TOKENS
+from shared.environment import KafkaConnection
 from shared.kafka.errors import OutOfRange, PartitionStopped, Retryable
 from shared.kafka.following import Apply, TopicFollower
 from shared.kafka.groups import PartitionReader
+from shared.lifecycle import background
+from shared.postgres.errors import is_retryable
 from shared.web.tokens import TokenDirectory
 
 GROUP: Final = "counterfoil.ranking"
@@ -23,6 +27,7 @@ MAX_RECORDS: Final = 10_000
 FETCH_WAIT_SECONDS: Final = 0.5
 WAIT_SECONDS: Final = 0.25
 LEARN_SECONDS: Final = 5.0
+REBUILD_LOOK_SECONDS: Final = 3.0
 REBUILD_COMMAND: Final = "counterfoil jobs run ranking-rebuild"
 
 Learn = Callable[[], Awaitable[None]]
@@ -45,6 +50,48 @@ def learn_campaigns(follower: TopicFollower) -> Learn:
             await follower.read_to_end(CAMPAIGNS.name, as_of=time.monotonic())
 
     return learn
+
+
+class OutcomesIntoMemory:
+    """Keeps the boards at the end of the outcomes topic: from a snapshot of the tables, then by following (rule 17).
+
+    After a rebuild was swapped in, by whichever process, it begins again with a new snapshot; reads go on meanwhile.
+    """
+
+    def __init__(self, connection: KafkaConnection, store: ScoreStore, boards: Boards) -> None:
+        self._connection = connection
+        self._store = store
+        self._boards = boards
+        self._loaded = asyncio.Event()
+
+    async def run(self) -> None:
+        """Follows until it is cancelled."""
+        while True:
+            number = await self._store.read_rebuild_number()
+            async with self._store.snapshot() as (places, rows):
+                await self._boards.load(places, rows)
+            follower = TopicFollower(
+                self._connection, {OUTCOMES.name: self._boards.apply_outcomes}, start_at=self._boards.start_at
+            )
+            async with background({"outcomes": follower.run}):
+                await follower.wait_loaded()
+                self._boards.seconds_since_end = follower.seconds_since_end
+                self._loaded.set()
+                await self._wait_for_rebuild(number)
+
+    async def wait_loaded(self) -> None:
+        """Returns when the boards have been at the end of the topic for the first time."""
+        await self._loaded.wait()
+
+    async def _wait_for_rebuild(self, number: int) -> None:
+        while True:
+            await asyncio.sleep(REBUILD_LOOK_SECONDS)
+            try:
+                if await self._store.read_rebuild_number() != number:
+                    return
+            except Exception as error:
+                if not is_retryable(error):
+                    raise
 
 
 class OutcomeFold:

@@ -6,9 +6,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
+import structlog
+
 from services.ranking.handlers.boards import Boards
+from services.ranking.handlers.certification import Certificates, Certifier
+from services.ranking.handlers.standings import StandingsPublisher
+from shared.kafka.errors import Retryable
 from shared.kafka.following import TopicFollower
 from shared.kafka.groups import PartitionGroup
+from shared.lifecycle import is_unavailable
 from shared.postgres.errors import is_retryable
 from shared.telemetry import metrics
 from shared.telemetry.readiness import Readiness
@@ -22,7 +28,9 @@ REST_FACTOR: Final = 2.0
 PING_SECONDS: Final = 2.0
 LATE_SECONDS: Final = 30.0
 
+log = structlog.get_logger(__name__)
 REFRESH: Final = metrics.seconds("ranking_refresh_seconds", "Making the boards again after changes")
+BOARD_AGE: Final = metrics.gauge("ranking_board_age_seconds", "How old the boards are that are answered from")
 
 
 async def refresh_boards(boards: Boards, interval_seconds: float) -> None:
@@ -31,13 +39,45 @@ async def refresh_boards(boards: Boards, interval_seconds: float) -> None:
     pause = interval_seconds
     while True:
         await asyncio.sleep(pause)
-        started = time.monotonic()
+        started, now = time.monotonic(), datetime.now(UTC)
+        BOARD_AGE.set((now - boards.as_of(now)).total_seconds())
         if not boards.changed and started - refreshed_at < IDLE_REFRESH_SECONDS:
             continue
         boards.refresh(datetime.now(UTC))
         refreshed_at = time.monotonic()
         REFRESH.observe(refreshed_at - started)
         pause = max(interval_seconds, REST_FACTOR * (refreshed_at - started))
+
+
+async def certify_regularly(
+    certifier: Certifier, certificates: Certificates, *, leads: Callable[[], bool], interval_seconds: float
+) -> None:
+    """Learns of certificates, and in the copy that leads certifies what is due, until it is cancelled."""
+    while True:
+        try:
+            await certificates.learn()
+            if leads() and await certifier.certify_due(datetime.now(UTC)):
+                await certificates.learn()
+        except Exception as error:
+            if not is_unavailable(error):
+                raise
+            log.warning("certification waits", error=str(error))
+        await asyncio.sleep(interval_seconds)
+
+
+async def publish_standings(standings: StandingsPublisher, *, leads: Callable[[], bool]) -> None:
+    """Publishes rank changes at most once a second, in the copy that leads, until it is cancelled."""
+    rest = 1.0
+    while True:
+        await asyncio.sleep(rest)
+        rest = 1.0
+        if not leads():
+            standings.forget()
+            continue
+        try:
+            rest = await standings.publish_changes()
+        except Retryable as error:
+            log.warning("standings wait", error=str(error))
 
 
 class DatabaseWatch:
@@ -68,20 +108,18 @@ def watch_readiness(
     *,
     boards: Boards,
     reference: TopicFollower,
-    outcomes: TopicFollower,
     group: PartitionGroup,
     database: DatabaseWatch,
 ) -> None:
     """Adds what ranking needs to be ready: fresh topics, no partition that stopped, and Postgres."""
-    readiness.add("reference", lambda: _late("campaigns, stores and tokens were", reference))
-    readiness.add("outcomes", lambda: _late("outcomes were", outcomes))
+    readiness.add("reference", lambda: _late("campaigns, stores and tokens were", reference.seconds_since_end()))
+    readiness.add("outcomes", lambda: _late("outcomes were", boards.seconds_since_end()))
     readiness.add("boards", lambda: _stopped("the boards have stopped at a gap", boards.stopped))
     readiness.add("fold", lambda: _stopped("the fold has stopped", group.stopped))
     readiness.add("postgres", database.problem)
 
 
-def _late(what: str, follower: TopicFollower) -> str | None:
-    seconds = follower.seconds_since_end()
+def _late(what: str, seconds: float) -> str | None:
     return None if seconds <= LATE_SECONDS else f"{what} last read to the end {seconds:.0f} s ago"
 
 

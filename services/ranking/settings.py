@@ -17,3 +17,9 @@ class RankingSettings(ServiceSettings):
     ranking_refresh_seconds: float = Field(
         default=0.1, gt=0, le=5, description="Least time between two refreshes of the boards"
     )
+    ranking_late_hours: float = Field(
+        default=24.0, ge=0, le=24 * 60, description="How long after its end late events still count for a window"
+    )
+    ranking_certify_seconds: float = Field(
+        default=10.0, gt=0, le=3600, description="How often is looked for windows to certify"
+    )

@@ -13,7 +13,7 @@ import numpy as np
 
 from services.ranking.domain.boards import Board, Counts, Measure, rank_all, ranks_alone, ranks_by_key, within
 from services.ranking.domain.calendar import ONE_DAY, ONE_MICROSECOND, LocalDays, Period, Window, period_before, period_of
-from services.ranking.domain.roster import OVERALL, Roster, Scope
+from services.ranking.domain.roster import OVERALL, Roster, Scope, StoreFacts
 from services.ranking.domain.scores import CampaignScores, DayScore, Integers
 from services.ranking.domain.tables import Table, TableName
 
@@ -40,6 +40,12 @@ class Frozen:
 
     roster: Roster
     counts: Counts
+
+
+@dataclass(slots=True)
+class _KeptFrozen:
+    frozen: Frozen
+    read_at: int
 
 
 @dataclass(slots=True)
@@ -86,11 +92,12 @@ class CampaignBoards:
         self._roster = roster
         self._scores = CampaignScores(roster.index)
         self._issued_by_batch: dict[str, Mapping[str, int]] = {}
+        self._replacements = 0
         self._facts_changes = 0
         self._issued_changes = 0
         self._issued_array = np.zeros(0, dtype=np.int64)
         self._issued_of = (-1, -1)
-        self._frozen: dict[Period, Frozen] = {}
+        self._frozen: dict[Period, _KeptFrozen] = {}
         self._refreshes = 0
         self._boards: dict[tuple[Period, Measure], _KeptBoard] = {}
         self._ranks: dict[TableKey, _KeptRanks] = {}
@@ -115,28 +122,70 @@ class CampaignBoards:
             self._issued_by_batch[batch_id] = issued_by_store
             self._issued_changes += 1
 
+    def replace_scores(self, scores: CampaignScores) -> None:
+        """Takes scores that were counted anew."""
+        self._scores = scores
+        self._replacements += 1
+
     def freeze(self, period: Period, frozen: Frozen) -> None:
         """From now on the window answers this, whatever is counted later."""
-        self._frozen[period] = frozen
+        self._frozen[period] = _KeptFrozen(frozen, self._refreshes)
+
+    def is_frozen(self, period: Period) -> bool:
+        return self._key_of_certificate(period) in self._frozen
+
+    def certificates_of(self, period: Period, *, today: date) -> list[Period]:
+        """The windows whose certificates, where there are any, a table of the period is made from."""
+        return [self._key_of_certificate(period), self._key_of_certificate(self._before(period, today))]
+
+    def adjustments(self, period: Period) -> list[tuple[str, int, int]]:
+        """Of a frozen window, the stores that later outcomes changed: id, certified score, score now."""
+        certified, now = self._frozen[self._key_of_certificate(period)].frozen.counts, self._scores.tally(period)
+        missing = len(now.scores) - len(certified.scores)
+        frozen_scores = np.concatenate([certified.scores, np.zeros(max(0, missing), dtype=np.int64)])
+        changed = np.flatnonzero(frozen_scores[: len(now.scores)] != now.scores)
+        ids = self._roster.index.ids
+        return sorted((ids[number], int(frozen_scores[number]), int(now.scores[number])) for number in changed)
+
+    @property
+    def first_day(self) -> date:
+        return self.local_days.day_of(self.facts.starts_at)
+
+    @property
+    def last_day(self) -> date:
+        return self.local_days.day_of(self.facts.ends_at - ONE_MICROSECOND)
+
+    @property
+    def whole(self) -> Period:
+        """All days of the campaign, as they are certified."""
+        return Period(window=Window.ALL, first_day=self.first_day, last_day=self.last_day)
+
+    def facts_of(self, store_id: str) -> tuple[StoreFacts, int] | None:
+        """What is known of a store now, and how many codes of the campaign it was given."""
+        found = self._roster.find(store_id)
+        return None if found is None else (found[1], int(self._issued()[found[0]]))
 
     def today(self, now: datetime) -> date:
         return self.local_days.day_of(now)
 
     def period(self, window: Window, day: date | None, *, today: date) -> Period:
         """The window that holds the day. Without one, that of today, or of the campaign's last day once that is past."""
-        first = self.local_days.day_of(self.facts.starts_at)
         if window is Window.ALL:
             last = date.max if day is None or day >= today else day
-            return Period(window=window, first_day=first, last_day=last)
-        last = self.local_days.day_of(self.facts.ends_at - ONE_MICROSECOND)
-        return period_of(window, day or min(today, last), campaign_first_day=first)
+            return Period(window=window, first_day=self.first_day, last_day=last)
+        return period_of(window, day or min(today, self.last_day), campaign_first_day=self.first_day)
+
+    def periods_shown(self, today: date) -> list[Period]:
+        """The windows of now, whose boards are always kept."""
+        return [self.period(window, None, today=today) for window in Window]
 
     def bounds(self, period: Period) -> tuple[datetime, datetime]:
         """The moments at which the period begins and ends; for ALL, the campaign's own (or the end of a past day)."""
         if period.window is not Window.ALL:
             return self.local_days.starts_at(period.first_day), self.local_days.ends_at(period.last_day)
-        ends_at = self.facts.ends_at
-        return self.facts.starts_at, ends_at if period.last_day == date.max else self.local_days.ends_at(period.last_day)
+        if period.last_day >= self.last_day:
+            return self.facts.starts_at, self.facts.ends_at
+        return self.facts.starts_at, self.local_days.ends_at(period.last_day)
 
     def table(self, period: Period, scope: Scope, by: Measure, *, today: date) -> Table:
         """The table as of the last refresh. Overall boards exist then; a scope's is cut out of it by the first who reads it."""
@@ -155,13 +204,15 @@ class CampaignBoards:
     def refresh(self, today: date) -> None:
         """Makes every kept board again that something changed, and drops what nobody reads."""
         self._refreshes += 1
-        for window in Window:
+        for period in self.periods_shown(today):
             for by in Measure:
-                self._board(self.period(window, None, today=today), by)
+                self._board(period, by)
+                self._previous(self._before(period, today), OVERALL, by)
         oldest = self._refreshes - UNREAD_REFRESHES
         self._boards = {key: kept for key, kept in self._boards.items() if kept.read_at >= oldest}
         self._ranks = {key: ranks for key, ranks in self._ranks.items() if ranks.read_at >= oldest}
         self._tables = {key: kept_table for key, kept_table in self._tables.items() if kept_table.read_at >= oldest}
+        self._frozen = {key: frozen for key, frozen in self._frozen.items() if frozen.read_at >= oldest}
         for (period, by), kept in self._boards.items():
             stamp = self._stamp(period)
             if kept.stamp != stamp:
@@ -208,13 +259,14 @@ class CampaignBoards:
             counts=counts,
             board=within(overall, roster, scope),
             previous=previous,
-            certified=period in self._frozen,
+            certified=self.is_frozen(period),
         )
 
     def _source(self, period: Period) -> tuple[Roster, Counts]:
-        frozen = self._frozen.get(period)
-        if frozen is not None:
-            return frozen.roster, frozen.counts
+        kept = self._frozen.get(self._key_of_certificate(period))
+        if kept is not None:
+            kept.read_at = self._refreshes
+            return kept.frozen.roster, kept.frozen.counts
         tally = self._scores.tally(period)
         counts = Counts(scores=tally.scores, reached_at_us=tally.reached_at_us, issued=self._issued())
         return self._roster, counts
@@ -224,11 +276,17 @@ class CampaignBoards:
             return Period(window=Window.ALL, first_day=period.first_day, last_day=today - ONE_DAY)
         return period_before(period)
 
+    def _key_of_certificate(self, period: Period) -> Period:
+        return self.whole if period.window is Window.ALL and period.last_day == date.max else period
+
     def _stamp(self, period: Period) -> tuple[int, ...]:
         """Changes whenever a board of the period could."""
-        if period in self._frozen:
-            return (self._frozen[period].roster.generation,)
-        return (self._scores.changes(period), self._issued_changes, self._roster.generation, len(self._roster.index))
+        kept = self._frozen.get(self._key_of_certificate(period))
+        if kept is not None:
+            kept.read_at = self._refreshes
+            return (kept.frozen.roster.generation,)
+        changes = (self._replacements, self._scores.changes(period), self._issued_changes)
+        return (*changes, self._roster.generation, len(self._roster.index))
 
     def _issued(self) -> Integers:
         index, stamp = self._roster.index, (self._issued_changes, len(self._roster.index))
@@ -242,7 +300,7 @@ class CampaignBoards:
 
     def _refresh_best(self, today: date) -> None:
         yesterday = Period(window=Window.ALL, first_day=date.min, last_day=today - ONE_DAY)
-        stamp = (self._scores.changes(yesterday), self._roster.generation, today.toordinal())
+        stamp = (self._replacements, self._scores.changes(yesterday), self._roster.generation, today.toordinal())
         if stamp == self._best.stamp:
             return
         best = np.zeros(len(self._roster.index), dtype=np.int64)

@@ -64,6 +64,15 @@ class TableName:
     by: Measure
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Columns:
+    """A table's figures by store number."""
+
+    ranks: Integers
+    positions: Integers
+    scores: Integers
+
+
 class Table:
     """A board with all that its answers need; never changed once it is made.
 
@@ -126,15 +135,27 @@ class Table:
             store_name=facts.name if facts else store_id,
             rank=rank,
             position=place,
-            score=_at(self._counts.scores, number) if place is None else int(self._board.scores[place - 1]),
+            score=self.score(number),
             percentile=None if rank is None else 100 * (self.total - rank + 1) / self.total,
             gap_to_next=self._gap(number, place),
             movement=self._movement(number, rank),
         )
 
-    def ranked_numbers(self) -> Integers:
-        """The store numbers in the order of the board."""
-        return self._board.numbers
+    def store_id(self, number: int) -> str:
+        return self._roster.index.ids[number]
+
+    def score(self, number: int) -> int:
+        """The store's score, also when it is not ranked."""
+        place = self._board.place(number)
+        return _at(self._counts.scores, number) if place is None else int(self._board.scores[place - 1])
+
+    def columns(self) -> Columns:
+        """Rank, position and score of every store by its number, 0 for the unranked."""
+        size = len(self._roster.index)
+        columns = [np.zeros(size, dtype=np.int64) for _ in range(3)]
+        for column, values in zip(columns, (self._board.ranks, np.arange(1, self.total + 1), self._board.scores), strict=True):
+            column[self._board.numbers] = values
+        return Columns(ranks=columns[0], positions=columns[1], scores=columns[2])
 
     def _gap(self, number: int, place: int | None) -> int | None:
         issued, by = _at(self._counts.issued, number), self.name.by

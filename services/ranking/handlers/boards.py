@@ -10,10 +10,10 @@ from services.ranking.domain.calendar import EPOCH, LocalDays
 from services.ranking.domain.campaigns import CampaignBoards, CampaignFacts
 from services.ranking.domain.places import UNREAD, Place
 from services.ranking.domain.roster import Roster, StoreFacts, StoreIndex
-from services.ranking.domain.scores import ScoreChanges
+from services.ranking.domain.scores import CampaignScores, ScoreChanges
 from services.ranking.handlers.counted import CountedChunks
 from services.ranking.handlers.counting import CountedOutcome, count_outcome, count_records
-from services.ranking.store import ScoreRow
+from services.ranking.store.scores import ScoreRow
 from shared.contracts.codec import InvalidEvent, decoder
 from shared.contracts.codegen import Batch, BatchState, Campaign, Store
 from shared.contracts.sources import SourceGap
@@ -59,20 +59,27 @@ class Boards:
         self._revisions: dict[tuple[str, str], int] = {}
         self._issued: dict[str, dict[str, Mapping[str, int]]] = {}
         self._waiting: dict[str, list[CountedOutcome]] = {}
-        self._loaded_early = ScoreChanges()
+        self._early: dict[str, CampaignScores] = {}
         self._changed = False
         self._as_of: datetime | None = None
 
     async def load(self, places: Mapping[int, Place], rows: AsyncIterator[ScoreRow]) -> None:
-        """Takes a snapshot; following has to begin at its places."""
-        self._places = dict(places)
+        """Takes a snapshot in place of what was counted so far; following has to begin at its places.
+
+        Until the last row is here, reads go on with what there was.
+        """
+        scores: dict[str, CampaignScores] = {}
         changes = ScoreChanges()
         async for row in rows:
             changes.by_key[row.campaign_id, row.day, row.store_id] = row.score
             if len(changes) >= SNAPSHOT_ROWS:
-                self._add(changes)
+                self._sum_up(changes, scores)
                 changes = ScoreChanges()
-        self._add(changes)
+        self._sum_up(changes, scores)
+        for campaign_id, campaign in self.campaigns.items():
+            campaign.replace_scores(scores.pop(campaign_id, CampaignScores(self.roster.index)))
+        self._early, self._places, self._waiting = scores, dict(places), {}
+        self._changed = True
 
     def start_at(self, _topic: str, partition: int, first: int, _end: int) -> int:
         """The offset at which following a partition of the outcomes begins."""
@@ -132,6 +139,10 @@ class Boards:
         """Whether something came since the last refresh."""
         return self._changed
 
+    def note_change(self) -> None:
+        """Makes the next refresh look again."""
+        self._changed = True
+
     def refresh(self, now: datetime) -> None:
         """Makes the tables that something changed again."""
         as_of = self._live_as_of(now)
@@ -169,11 +180,12 @@ class Boards:
         self.campaigns[campaign.facts.id] = campaign
         for batch_id, issued in self._issued.get(campaign.facts.id, {}).items():
             campaign.set_issued(batch_id, issued)
+        early = self._early.pop(campaign.facts.id, None)
+        if early is not None:
+            campaign.replace_scores(early)
         changes = ScoreChanges()
         for outcome in self._waiting.pop(campaign.facts.id, []):
             count_outcome(changes, outcome, self.local_days)
-        early, self._loaded_early = self._loaded_early, ScoreChanges()
-        changes.merge(early)
         self._add(changes)
 
     def _take_batch(self, batch: Batch) -> None:
@@ -189,12 +201,12 @@ class Boards:
 
     def _add(self, changes: ScoreChanges) -> None:
         for (campaign_id, day), scores in changes.by_campaign_and_day().items():
-            campaign = self.campaigns.get(campaign_id)
-            if campaign is not None:
-                campaign.add_day(day, scores)
-                self._changed = True
-            else:
-                self._loaded_early.by_key.update({(campaign_id, day, store): score for store, score in scores})
+            self.campaigns[campaign_id].add_day(day, scores)
+            self._changed = True
+
+    def _sum_up(self, changes: ScoreChanges, scores: dict[str, CampaignScores]) -> None:
+        for (campaign_id, day), found in changes.by_campaign_and_day().items():
+            scores.setdefault(campaign_id, CampaignScores(self.roster.index)).add_day(day, found)
 
     def _read(self, decode: Callable[[bytes], Value], record: Record, kind: str) -> Value | None:
         """The record's value, None where it is a tombstone, unreadable or older than what is known."""

@@ -9,7 +9,7 @@ from itertools import chain
 from services.ranking.domain.places import Place
 from services.ranking.domain.scores import ScoreChanges
 from services.ranking.handlers.counting import Chunk
-from services.ranking.store import RankingStore
+from services.ranking.store.scores import ScoreStore
 from shared.kafka.errors import Retryable
 from shared.postgres.errors import is_retryable
 
@@ -28,7 +28,7 @@ class Folder:
     begin at least `interval_seconds` apart, so that a stream of single outcomes becomes a few writes a second.
     """
 
-    def __init__(self, store: RankingStore, *, interval_seconds: float) -> None:
+    def __init__(self, store: ScoreStore, *, interval_seconds: float) -> None:
         self._store = store
         self._interval_seconds = interval_seconds
         self._submitted: asyncio.Queue[_Submitted] = asyncio.Queue()

@@ -1,4 +1,4 @@
-"""Ranking's tables: scores by campaign, store and day, and the place and mark of each outcomes partition."""
+"""Scores by campaign, store and day, and the place and mark of each outcomes partition."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -42,31 +42,15 @@ class FoldTransaction:
         """Adds the changes to the scores."""
         if not len(changes):
             return
-        keys, scores = list(changes.by_key), list(changes.by_key.values())
-        await self._connection.execute(
-            QUERIES.fold_scores,
-            SEPARATOR.join([campaign_id for campaign_id, _, _ in keys]),
-            _array([day.isoformat() for _, day, _ in keys]),
-            SEPARATOR.join([store_id for _, _, store_id in keys]),
-            _array([str(score.redemptions) for score in scores]),
-            _array([str(score.reversals) for score in scores]),
-            _array([f'"{score.reached_at.isoformat()}"' for score in scores]),
-        )
+        await self._connection.execute(QUERIES.fold_scores, *score_arguments(changes))
 
     async def set_places(self, places: Mapping[int, Place]) -> None:
         """Moves the places of partitions that the transaction holds."""
-        marks = [place.mark for place in places.values()]
-        await self._connection.execute(
-            QUERIES.set_places,
-            list(places),
-            [place.next_offset for place in places.values()],
-            [mark.epoch if mark else None for mark in marks],
-            [mark.offset if mark else None for mark in marks],
-        )
+        await self._connection.execute(QUERIES.set_places, *place_arguments(places))
 
 
-class RankingStore:
-    """The only SQL of the service."""
+class ScoreStore:
+    """The tables `scores` and `outcome_places`."""
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
@@ -77,12 +61,16 @@ class RankingStore:
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute(QUERIES.add_places, list(partitions))
             rows = await connection.fetch(QUERIES.lock_places, list(partitions))
-            yield FoldTransaction(connection, {row["partition"]: _place(row) for row in rows})
+            yield FoldTransaction(connection, {row["partition"]: place_of(row) for row in rows})
 
     async def read_place(self, partition: int) -> Place:
         """The partition's place, UNREAD for one that is new."""
         row = await self._pool.fetchrow(QUERIES.read_place, partition)
-        return _place(row) if row else UNREAD
+        return place_of(row) if row else UNREAD
+
+    async def read_rebuild_number(self) -> int:
+        """The number of the last rebuild that was swapped in, 0 before the first."""
+        return int(await self._pool.fetchval(QUERIES.read_rebuild_number))
 
     async def ping(self) -> None:
         """Returns when Postgres answers."""
@@ -92,7 +80,7 @@ class RankingStore:
     async def snapshot(self) -> AsyncIterator[tuple[Mapping[int, Place], AsyncIterator[ScoreRow]]]:
         """Places and scores as of one moment (`protocol.md`, rule 17); the rows stream while the block runs."""
         async with self._pool.acquire() as connection, connection.transaction(isolation="repeatable_read", readonly=True):
-            places = {row["partition"]: _place(row) for row in await connection.fetch(QUERIES.read_places)}
+            places = {row["partition"]: place_of(row) for row in await connection.fetch(QUERIES.read_places)}
             yield places, self._score_rows(connection)
 
     async def _score_rows(self, connection: asyncpg.pool.PoolConnectionProxy) -> AsyncIterator[ScoreRow]:
@@ -101,7 +89,31 @@ class RankingStore:
             yield ScoreRow(campaign_id=row["campaign_id"], day=row["day"], store_id=row["store_id"], score=score)
 
 
-def _place(row: asyncpg.Record) -> Place:
+def score_arguments(changes: ScoreChanges) -> list[str]:
+    """The arguments of `fold_scores`: a column each, as text."""
+    keys, scores = list(changes.by_key), list(changes.by_key.values())
+    return [
+        SEPARATOR.join([campaign_id for campaign_id, _, _ in keys]),
+        _array([day.isoformat() for _, day, _ in keys]),
+        SEPARATOR.join([store_id for _, _, store_id in keys]),
+        _array([str(score.redemptions) for score in scores]),
+        _array([str(score.reversals) for score in scores]),
+        _array([f'"{score.reached_at.isoformat()}"' for score in scores]),
+    ]
+
+
+def place_arguments(places: Mapping[int, Place]) -> list[list[int | None]]:
+    """The arguments of `set_places`."""
+    marks = [place.mark for place in places.values()]
+    return [
+        list(places),
+        [place.next_offset for place in places.values()],
+        [mark.epoch if mark else None for mark in marks],
+        [mark.offset if mark else None for mark in marks],
+    ]
+
+
+def place_of(row: asyncpg.Record) -> Place:
     mark = None
     if row["mark_epoch"] is not None:
         mark = Source(epoch=row["mark_epoch"], partition=row["partition"], offset=row["mark_offset"])
