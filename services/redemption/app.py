@@ -23,7 +23,7 @@ from services.redemption.handlers.positions import NothingToMend, Positions
 from services.redemption.handlers.reading import Understanding
 from services.redemption.handlers.references import Freshness, reference_topics
 from services.redemption.handlers.synchronous import OutcomeWaiters, Submitting
-from services.redemption.jobs import forget_old_attempts, stop_following_when_idle
+from services.redemption.jobs import forget_old_attempts, stop_following_when_idle, watch_breakers
 from services.redemption.settings import RedemptionSettings
 from services.redemption.store.errors import PlaceLost
 from services.redemption.store.lookups import Lookups
@@ -137,6 +137,7 @@ async def running(settings: RedemptionSettings) -> AsyncIterator[RunningService]
                 {
                     "requests": group.run,
                     "old attempts": lambda: forget_old_attempts(lookups),
+                    "breakers": lambda: watch_breakers(lookups, budgets),
                     "idle followers": lambda: stop_following_when_idle(waiters),
                 }
             ),

@@ -23,6 +23,8 @@ BODY_BYTES_LIMIT: Final = 32 * 1024 * 1024
 
 SHUTDOWN_SECONDS: Final = 5.0
 
+READY: Final = metrics.gauge("ready", "1 while the service can do its work; /readyz says why not")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceDescription:
@@ -101,6 +103,7 @@ def _add_probes(app: web.Application, readiness: Readiness) -> None:
         return web.Response(status=status, body=body, content_type="application/json")
 
     async def show_metrics(_request: web.Request) -> web.Response:
+        READY.set(0 if readiness.problems() else 1)
         return web.Response(body=metrics.exposition(), headers={"Content-Type": "text/plain; version=0.0.4; charset=utf-8"})
 
     app.router.add_get("/livez", livez)

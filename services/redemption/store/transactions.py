@@ -1,5 +1,6 @@
 """One partition's connection to the ledger, and the transaction in which a batch is decided."""
 
+import time
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from services.redemption.store.arguments import microseconds, numbers, texts
 from services.redemption.store.errors import Collision, PlaceLost, postgres_errors
 from services.redemption.store.rows import place_of, source_value
 from shared.postgres.queries import Queries
+from shared.telemetry import metrics
 
 QUERIES: Final = Queries.beside(__file__)
+COMMIT: Final = metrics.seconds("redemption_commit_seconds", "Committing the transaction of a batch")
 
 _entries: Final = msgspec.json.Decoder(list[LedgerEntry])
 _player_counts: Final = msgspec.json.Decoder(list[tuple[str, str, str, int]])
@@ -265,6 +268,8 @@ class PartitionLedger:
         with postgres_errors():
             async with self._connection.transaction():
                 yield LedgerTransaction(self._connection)
+                started = time.monotonic()
+            COMMIT.observe(time.monotonic() - started)
 
 
 def _columns(rows: Iterable[Sequence[str]], width: int) -> tuple[str, ...]:
