@@ -79,7 +79,7 @@ def _all_events(
     spread = (end - start).total_seconds()
     for index, code in enumerate(paused_codes):
         moment = start + timedelta(seconds=random.uniform(0, spread))
-        yield moment, _redeem(f"{prefix}-paused-{index}", code, f"p-{random.randrange(10**7)}", "US-CA", moment, "zork")
+        yield moment, _redeem(f"{prefix}-paused-{index}", code, f"p-{random.randrange(10**9)}", "US-CA", moment, "zork")
     for index in range(number * GUESSES_PER_THOUSAND // 1000):
         moment = start + timedelta(seconds=random.uniform(0, spread))
         guess = "".join(random.choices(ALPHABET, k=CODE_LENGTH))
@@ -90,7 +90,7 @@ def _one_player(
     code: str, region: str, moment: datetime, random: Random, event_id: str
 ) -> Iterator[tuple[datetime, TrafficEvent]]:
     """What happens around one printed code: a mistyped first try, the redemption, a repeated send, a friend, a reversal."""
-    platform, player = random.choices(PLATFORMS, (6, 3, 1))[0], f"p-{random.randrange(10**7)}"
+    platform, player = random.choices(PLATFORMS, (6, 3, 1))[0], f"p-{random.randrange(10**9)}"
     if random.random() < MISTYPED:
         wrong = moment - timedelta(seconds=random.uniform(5, 40))
         yield wrong, _redeem(f"{event_id}-typo", _mistype(code, random), player, region, wrong, platform)
@@ -100,7 +100,7 @@ def _one_player(
         yield moment + timedelta(seconds=random.uniform(0.2, 9)), redeemed
     if random.random() < ALREADY_USED:
         later = moment + timedelta(seconds=random.uniform(60, 7200))
-        yield later, _redeem(f"{event_id}-friend", code, f"p-{random.randrange(10**7)}", region, later, platform)
+        yield later, _redeem(f"{event_id}-friend", code, f"p-{random.randrange(10**9)}", region, later, platform)
     if random.random() < REVERSED:
         later = moment + timedelta(seconds=random.uniform(30, 3600))
         reason = random.choice(list(ReversalReason))
