@@ -105,9 +105,12 @@ SELECT
     (SELECT json_agg(json_build_array(c.campaign_id, c.platform, c.player_id, c.redeemed))
      FROM slots s JOIN player_counters c
        ON c.campaign_id = s.campaign_id AND c.platform = s.platform AND c.player_id = s.player_id) AS player_counts,
-    (SELECT json_agg(json_build_array(a.platform, a.player_id, a.times))
-     FROM unnest(string_to_array($7, E'\x1f'), string_to_array($8, E'\x1f')) AS p (platform, player_id)
-     JOIN failed_attempts a ON a.platform = p.platform AND a.player_id = p.player_id) AS attempts,
+    (SELECT json_agg(json_build_array(platform, player_id, times))
+     FROM (SELECT a.platform, a.player_id, array_agg(t.at) AS times
+           FROM unnest(string_to_array($7, E'\x1f'), string_to_array($8, E'\x1f')) AS p (platform, player_id)
+           JOIN failed_attempts a ON a.platform = p.platform AND a.player_id = p.player_id
+           CROSS JOIN LATERAL unnest(a.times) AS t (at)
+           GROUP BY a.platform, a.player_id) AS of_players) AS attempts,
     (SELECT json_agg(json_build_object('platform', t.platform, 'starts_at', t.starts_at, 'requests', t.requests,
         'unknown', t.unknown))
      FROM (SELECT platform, starts_at, sum(requests) AS requests, sum(unknown) AS unknown
@@ -233,13 +236,14 @@ WHERE most IS NULL OR peak = 0 OR before + peak <= most
 ON CONFLICT (campaign_id, store_id) DO UPDATE SET redeemed = c.redeemed + excluded.redeemed
 
 -- name: add_attempts
--- Adds failed attempts (milliseconds, one row each) to what is remembered of their players, and keeps the last of each.
-INSERT INTO failed_attempts AS f (platform, player_id, times, last_at)
-SELECT platform, player_id, array_agg(at ORDER BY at), max(at)
+-- Adds failed attempts (milliseconds, one row each) to what is remembered of their players on a partition, and keeps the last of
+-- each; each loop has rows of its own, so none waits for another.
+INSERT INTO failed_attempts AS f (platform, player_id, partition, times, last_at)
+SELECT platform, player_id, $5, array_agg(at ORDER BY at), max(at)
 FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f'), $3::text::bigint[]) AS new (platform, player_id, at)
 GROUP BY 1, 2
 ORDER BY 1, 2
-ON CONFLICT (platform, player_id) DO UPDATE
+ON CONFLICT (platform, player_id, partition) DO UPDATE
 SET last_at = greatest(f.last_at, excluded.last_at),
     times = (SELECT array_agg(at ORDER BY at) FROM (
         SELECT at FROM unnest(f.times || excluded.times) AS every (at) ORDER BY at DESC LIMIT $4) AS kept)

@@ -114,7 +114,7 @@ class LedgerTransaction:
         """Writes what was decided; the rows that others wait for come last. Raises Collision when the facts have changed."""
         await self.record_redemptions(decisions.redemptions)
         await self.record_reversals(decisions.reversals)
-        await self._add_attempts(decisions.attempts, budgets.attempts_kept)
+        await self._add_attempts(decisions, budgets.attempts_kept)
         await self._add_tallies(decisions)
         await self._change_player_counters(decisions.player_changes, facts.player_counts)
         await self._change_campaign_counters(decisions.campaign_changes, limits.totals, counting)
@@ -179,12 +179,14 @@ class LedgerTransaction:
         status = await self._connection.execute(QUERIES.record_reversals, msgspec.json.encode(rows).decode())
         _expect(status, "INSERT 0", len(rows), "a redemption was taken back by another transaction")
 
-    async def _add_attempts(self, attempts: Mapping[PlayerKey, Sequence[int]], kept: int) -> None:
-        if not attempts:
+    async def _add_attempts(self, decisions: Decisions, kept: int) -> None:
+        rows = [(platform, player, at) for (platform, player), times in decisions.attempts.items() for at in times]
+        if not rows:
             return
-        rows = [(platform, player, at) for (platform, player), times in attempts.items() for at in times]
         platforms, players = _columns([(platform, player) for platform, player, _ in rows], 2)
-        await self._connection.execute(QUERIES.add_attempts, platforms, players, numbers([at for _, _, at in rows]), kept)
+        partition = decisions.outcomes[0].source.partition
+        times = numbers([at for _, _, at in rows])
+        await self._connection.execute(QUERIES.add_attempts, platforms, players, times, kept, partition)
 
     async def _add_tallies(self, decisions: Decisions) -> None:
         tallies = decisions.tallies
