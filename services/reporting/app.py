@@ -9,6 +9,7 @@ from typing import Final
 from services.reporting import consumer
 from services.reporting.api.charts import Charts
 from services.reporting.api.figures import Figures
+from services.reporting.api.reports import Reports
 from services.reporting.api.sheets import Sheets
 from services.reporting.handlers.freshness import FreshnessBoard
 from services.reporting.handlers.reference import ReferenceKeeper
@@ -41,9 +42,9 @@ DESCRIPTION: Final = ServiceDescription(
 STALE_SECONDS: Final = 60.0
 
 
-def api_routes(figures: Figures, sheets: Sheets, charts: Charts) -> list[Route]:
+def api_routes(figures: Figures, sheets: Sheets, charts: Charts, reports: Reports) -> list[Route]:
     """The route table."""
-    return [*figures.routes(), *sheets.routes(), *charts.routes()]
+    return [*figures.routes(), *sheets.routes(), *charts.routes(), *reports.routes()]
 
 
 @asynccontextmanager
@@ -73,7 +74,7 @@ async def running(settings: ReportingSettings) -> AsyncIterator[RunningService]:
         sheets = Sheets(figures, DownloadStore(downloads_pool), board, slots=settings.reporting_downloads)
         web_app = build_web_app(
             DESCRIPTION,
-            api_routes(Figures(figures, board), sheets, Charts(figures, board, renderer)),
+            api_routes(Figures(figures, board), sheets, Charts(figures, board, renderer), Reports(figures, board, renderer)),
             tokens=tokens,
             readiness=readiness,
             unavailable=is_unavailable,

@@ -5,12 +5,13 @@ The process is started at the first job, and again when it died. Jobs are done o
 
 import asyncio
 import multiprocessing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from datetime import datetime
 from enum import StrEnum
 from types import TracebackType
-from typing import Final, ParamSpec, Self, assert_never
+from typing import Any, Final, ParamSpec, Self, assert_never
 
 import structlog
 
@@ -91,3 +92,19 @@ def draw_chart(chart: object, image: ImageFormat, theme: Theme) -> bytes:
         case ImageFormat.PNG:
             return to_png(picture, scale=PNG_SCALE)
     assert_never(image)
+
+
+def draw_report_as_pdf(report: object, paper: str) -> bytes:
+    """The bytes of the head-office report."""
+    from services.reporting.domain.report import Report
+    from services.reporting.render.report import Paper, draw_report
+
+    assert isinstance(report, Report)
+    return draw_report(report, Paper(paper))
+
+
+def draw_rows_as_workbook(title: str, as_of: datetime, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
+    """The bytes of a workbook of one sheet."""
+    from services.reporting.render.workbook import draw_workbook
+
+    return draw_workbook(title, as_of, columns, rows)

@@ -105,9 +105,8 @@ class Heatmap:
     cells: tuple[tuple[int, ...], ...]
 
     def table(self) -> Table:
-        return ("weekday", *(f"{hour:02}:00" for hour in range(24))), [
-            (name, *values) for name, values in zip(WEEKDAYS, self.cells, strict=True)
-        ]
+        hours = [(f"{hour:02}:00", *(values[hour] for values in self.cells)) for hour in range(24)]
+        return ("hour", *WEEKDAYS), hours
 
 
 def heatmap(scene: Scene, rows: Iterable[Row]) -> Heatmap:
