@@ -2,19 +2,24 @@
 
 import asyncio
 import uuid
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 
 from counterfoil.environment import CommandError
 from counterfoil.http import Service, service
+from counterfoil.printing import AsJson, print_json, print_table
 
 app = typer.Typer(no_args_is_help=True)
 
-FINAL_STATES = ("ready", "published", "failed", "cancelled")
+BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch's id")]
+
+EVENT_DATA: Final = b"data: "
+RECONNECTS: Final = 20
+RECONNECT_SECONDS: Final = 1.0
 
 
 @app.command("create")
@@ -25,7 +30,7 @@ def create(
     publish: Annotated[bool, typer.Option(help="Publish as soon as it is verified")] = False,
     watch: Annotated[bool, typer.Option(help="Stay and show the progress")] = False,
     idempotency_key: Annotated[str | None, typer.Option(help="The same key never makes a second batch")] = None,
-    json: Annotated[bool, typer.Option("--json", help="The batch as JSON")] = False,
+    json: AsJson = False,
 ) -> None:
     """Asks for a batch: so many codes for every store, or for the stores named."""
     request: dict[str, Any] = {"campaign_id": campaign, "publish": publish, **_what(count_per_store, store)}
@@ -34,26 +39,54 @@ def create(
 
 
 @app.command("watch")
-def watch_batch(batch_id: str, json: Annotated[bool, typer.Option("--json", help="The batch as JSON")] = False) -> None:
-    """Shows the progress of a batch until it is ready, published, failed or cancelled."""
+def watch_batch(batch_id: BatchId, json: AsJson = False) -> None:
+    """Shows the progress of a batch until it is ready (published, if that was asked for), failed or cancelled."""
     _show(asyncio.run(_watch_by_id(batch_id)), as_json=json)
 
 
 @app.command("publish")
-def publish_batch(batch_id: str) -> None:
+def publish_batch(batch_id: BatchId, json: AsJson = False) -> None:
     """Publishes a batch that is ready: from then on its codes can be redeemed."""
-    _show(asyncio.run(_post(f"/v1/batches/{batch_id}/publish")), as_json=False)
+    _show(asyncio.run(_call("POST", f"/v1/batches/{batch_id}/publish")), as_json=json)
 
 
 @app.command("cancel")
-def cancel_batch(batch_id: str) -> None:
+def cancel_batch(batch_id: BatchId, json: AsJson = False) -> None:
     """Cancels a batch that is not published; none of its codes stays."""
-    _show(asyncio.run(_post(f"/v1/batches/{batch_id}/cancel")), as_json=False)
+    _show(asyncio.run(_call("POST", f"/v1/batches/{batch_id}/cancel")), as_json=json)
+
+
+@app.command("resume")
+def resume_batch(batch_id: BatchId, json: AsJson = False) -> None:
+    """Goes on with a batch that failed, from its last loaded block."""
+    _show(asyncio.run(_call("POST", f"/v1/batches/{batch_id}/resume")), as_json=json)
+
+
+@app.command("pause")
+def pause_batch(batch_id: BatchId, json: AsJson = False) -> None:
+    """Refuses the batch's codes, everywhere and at once, until `unpause`."""
+    _show(asyncio.run(_call("PATCH", f"/v1/batches/{batch_id}", {"paused": True})), as_json=json)
+
+
+@app.command("unpause")
+def unpause_batch(batch_id: BatchId, json: AsJson = False) -> None:
+    """Goes on after a pause."""
+    _show(asyncio.run(_call("PATCH", f"/v1/batches/{batch_id}", {"paused": False})), as_json=json)
+
+
+@app.command("list")
+def show_all(campaign: Annotated[str | None, typer.Option(help="Only this campaign's")] = None, json: AsJson = False) -> None:
+    """Lists batches, newest first."""
+    batches = asyncio.run(_list(campaign))
+    if json:
+        print_json(batches)
+    else:
+        print_table(("id", "campaign_id", "state", "count", "stores", "loaded", "paused", "published_at"), batches)
 
 
 @app.command("export")
 def export(
-    batch_id: str,
+    batch_id: BatchId,
     out: Annotated[Path, typer.Option(help="The file to write")],
     store_id: Annotated[str | None, typer.Option(help="Only this store's codes")] = None,
     manifest: Annotated[bool, typer.Option(help="The manifest instead of the codes")] = False,
@@ -63,26 +96,43 @@ def export(
 
 
 async def follow(codegen: Service, batch_id: str) -> dict[str, Any]:
-    """Shows the three figures of a batch as bars until it is final, and returns it. Raises CommandError when it failed."""
+    """Shows the three figures of a batch as bars until it rests, and returns it. Raises CommandError when it failed."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+
     columns = (
         TextColumn("{task.description:<10}"),
         BarColumn(40),
         TaskProgressColumn(),
         TextColumn("{task.fields[figures]}"),
     )
-    with Progress(*columns) as progress:
-        batch: dict[str, Any] = await codegen.call("GET", f"/v1/batches/{batch_id}")
+    batch: dict[str, Any] = await codegen.call("GET", f"/v1/batches/{batch_id}")
+    with Progress(*columns, console=Console(stderr=True)) as progress:
         bars = {name: progress.add_task(name, total=batch["count"], figures="") for name in ("generated", "loaded", "verified")}
-        while True:
+        async for batch in _events(codegen, batch_id):
             for name, bar in bars.items():
                 progress.update(bar, completed=batch[name], figures=_figures(batch) if name == "loaded" else "")
-            if batch["state"] in FINAL_STATES:
-                break
-            await asyncio.sleep(0.2)
-            batch = await codegen.call("GET", f"/v1/batches/{batch_id}")
     if batch["state"] == "failed":
-        raise CommandError(f"batch {batch_id} failed: {batch['error']}; `counterfoil batch resume` or the page goes on with it")
+        raise CommandError(f"batch {batch_id} failed: {batch['error']}; `counterfoil batch resume {batch_id}` goes on with it")
     return batch
+
+
+async def _events(codegen: Service, batch_id: str) -> AsyncIterator[dict[str, Any]]:
+    """The batch at each change until it rests. A copy that dies is survived: another one tells on."""
+    tries = 0
+    while True:
+        try:
+            async with codegen.stream(f"/v1/batches/{batch_id}/progress") as body:
+                async for line in body.lines():
+                    if line.startswith(EVENT_DATA):
+                        tries = RECONNECTS
+                        yield orjson.loads(line.removeprefix(EVENT_DATA))
+            return
+        except CommandError:
+            if not tries:
+                raise
+            tries -= 1
+            await asyncio.sleep(RECONNECT_SECONDS)
 
 
 def _figures(batch: dict[str, Any]) -> str:
@@ -108,9 +158,10 @@ def _allotment(text: str) -> dict[str, Any]:
 
 def _show(batch: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(orjson.dumps(batch).decode())
+        print_json(batch)
     else:
-        typer.echo(f"{batch['id']}: {batch['state']}, {batch['count']:,} codes for {batch['stores']:,} stores")
+        paused = " (paused)" if batch["paused"] else ""
+        typer.echo(f"{batch['id']}: {batch['state']}{paused}, {batch['count']:,} codes for {batch['stores']:,} stores")
 
 
 async def _create(request: dict[str, Any], key: str, *, watch: bool) -> dict[str, Any]:
@@ -124,10 +175,15 @@ async def _watch_by_id(batch_id: str) -> dict[str, Any]:
         return await follow(codegen, batch_id)
 
 
-async def _post(path: str) -> dict[str, Any]:
+async def _call(method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
     async with service("codegen") as codegen:
-        batch: dict[str, Any] = await codegen.call("POST", path)
+        batch: dict[str, Any] = await codegen.call(method, path, body)
         return batch
+
+
+async def _list(campaign: str | None) -> list[Any]:
+    async with service("codegen") as codegen:
+        return await codegen.items("/v1/batches", query={"campaign_id": campaign} if campaign else None)
 
 
 async def _export(batch_id: str, out: Path, store_id: str | None, *, manifest: bool) -> int:
@@ -136,6 +192,6 @@ async def _export(batch_id: str, out: Path, store_id: str | None, *, manifest: b
     written = 0
     async with service("codegen") as codegen, codegen.stream(path, query=query) as body:
         with out.open("wb") as file:
-            async for chunk in body.iter_chunked(1 << 18):
+            async for chunk in body.chunks():
                 written += file.write(chunk)
     return written
