@@ -151,8 +151,8 @@ async def _tools(settings: RankingSettings) -> AsyncIterator[tuple[Boards, LogIn
     async with AsyncExitStack() as stack:
         boards = Boards()
         campaigns = TopicFollower(settings.kafka, {CAMPAIGNS.name: boards.apply_campaigns})
-        await stack.enter_async_context(background({"campaigns": campaigns.run}))
-        await campaigns.wait_loaded()
+        async with background({"campaigns": campaigns.run}):
+            await campaigns.wait_loaded()
         yield boards, await stack.enter_async_context(LogInspector(settings.kafka)), stack
 
 

@@ -181,10 +181,9 @@ def reversed_at(event: Counted, occurred_at: datetime | None = None) -> Counted:
     return Counted(store_id=event.store_id, occurred_at=moment, counted_at=event.counted_at, is_reversal=True)
 
 
-@asynccontextmanager
-async def ranking(kafka: KafkaConnection, database_url: str, **environment: str) -> AsyncIterator[Reader]:
-    """One running copy."""
-    settings = read_settings(
+def ranking_settings(kafka: KafkaConnection, database_url: str, **environment: str) -> RankingSettings:
+    """Settings of a service on these servers."""
+    return read_settings(
         RankingSettings,
         {
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
@@ -193,6 +192,12 @@ async def ranking(kafka: KafkaConnection, database_url: str, **environment: str)
             **environment,
         },
     )
+
+
+@asynccontextmanager
+async def ranking(kafka: KafkaConnection, database_url: str, **environment: str) -> AsyncIterator[Reader]:
+    """One running copy."""
+    settings = ranking_settings(kafka, database_url, **environment)
     async with running(settings) as service, aiohttp.ClientSession() as session:
         yield Reader(session, service.url)
 
