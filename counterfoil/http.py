@@ -1,7 +1,8 @@
-"""Calling the services: JSON in and out, problems turned into one sentence."""
+"""Calling the services: JSON in and out, problems turned into one sentence; nothing is waited for without end."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -11,15 +12,50 @@ import orjson
 from counterfoil.environment import CommandError, variable
 
 TIMEOUT: Final = aiohttp.ClientTimeout(total=120, connect=5)
-STREAM_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=5, sock_read=120)
+STREAM_TIMEOUT: Final = aiohttp.ClientTimeout(total=None, connect=5)
+STALL_SECONDS: Final = 60.0
+"""A stream of which nothing came for so long will not go on. Counted here: a client library may lose its own count."""
+
+PAGE_ITEMS: Final = "1000"
+
+
+class Body:
+    """An answer's body as it comes. Raises TimeoutError when it stalls, aiohttp's errors when it breaks off."""
+
+    def __init__(self, content: aiohttp.StreamReader, stall_seconds: float) -> None:
+        self._content = content
+        self._stall_seconds = stall_seconds
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        while True:
+            async with asyncio.timeout(self._stall_seconds):
+                chunk = await self._content.readany()
+            if not chunk:
+                return
+            yield chunk
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """Without their ends; the last one may have had none."""
+        rest = b""
+        async for chunk in self.chunks():
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                yield line.removesuffix(b"\r")
+        if rest:
+            yield rest
+
+    async def read(self) -> bytes:
+        """All of it."""
+        return b"".join([chunk async for chunk in self.chunks()])
 
 
 class Service:
     """One service's HTTP API, as the command line uses it."""
 
-    def __init__(self, session: aiohttp.ClientSession, name: str, url: str) -> None:
+    def __init__(self, session: aiohttp.ClientSession, name: str, url: str, *, stall_seconds: float = STALL_SECONDS) -> None:
         self._session = session
         self._name = name
+        self._stall_seconds = stall_seconds
         self.url = url
 
     async def call(
@@ -28,33 +64,53 @@ class Service:
         path: str,
         body: Any = None,
         *,
-        headers: dict[str, str] | None = None,
-        query: dict[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        query: Mapping[str, str] | None = None,
     ) -> Any:
-        """The answer's JSON. Raises CommandError with the problem's sentence and its fields."""
-        data = None if body is None else orjson.dumps(body)
+        """The answer's JSON. `body` is sent as JSON, bytes as they are. Raises CommandError with the problem's sentence."""
+        data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
         head = {"Content-Type": "application/json", **(headers or {})}
         async with self._request(method, path, data=data, headers=head, params=query, timeout=TIMEOUT) as response:
             text = await response.read()
             return orjson.loads(text) if text else None
 
+    async def items(self, path: str, *, query: Mapping[str, str] | None = None) -> list[Any]:
+        """All items of a list, page by page."""
+        found: list[Any] = []
+        cursor: str | None = None
+        while True:
+            page = await self.call(
+                "GET", path, query={"limit": PAGE_ITEMS, **(query or {}), **({"cursor": cursor} if cursor else {})}
+            )
+            found += page["items"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                return found
+
     @asynccontextmanager
-    async def stream(self, path: str, *, query: dict[str, str] | None = None) -> AsyncIterator[aiohttp.StreamReader]:
-        """The answer's body as it comes."""
+    async def stream(self, path: str, *, query: Mapping[str, str] | None = None) -> AsyncIterator[Body]:
+        """The answer's body as it comes. CommandError leaves the block when it breaks off or stalls."""
         async with self._request("GET", path, params=query, timeout=STREAM_TIMEOUT) as response:
-            yield response.content
+            yield Body(response.content, self._stall_seconds)
 
     @asynccontextmanager
     async def _request(self, method: str, path: str, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
         try:
-            async with self._session.request(method, self.url + path, **options) as response:
+            async with (
+                asyncio.timeout(self._stall_seconds) as head,
+                self._session.request(method, self.url + path, **options) as response,
+            ):
+                head.reschedule(None)
                 if response.status >= 400:
                     raise CommandError(_sentence(response.status, await response.read()))
                 yield response
-        except aiohttp.ClientConnectionError as error:
-            raise CommandError(f"{self._name} does not answer at {self.url} ({error}); is the system up? `make up`") from None
         except TimeoutError:
             raise CommandError(f"{self._name} at {self.url} did not answer in time") from None
+        except aiohttp.ClientConnectorError as error:
+            raise CommandError(f"{self._name} does not answer at {self.url} ({error}); is the system up? `make up`") from None
+        except (aiohttp.ClientError, ConnectionError) as error:
+            what = str(error) or type(error).__name__
+            raise CommandError(f"{self._name} at {self.url} broke off its answer ({what})") from None
 
 
 @asynccontextmanager
