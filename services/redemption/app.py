@@ -115,7 +115,7 @@ async def running(settings: RedemptionSettings) -> AsyncIterator[RunningService]
             batch_records=settings.redemption_batch_records,
             pace_seconds=settings.redemption_pace_milliseconds / 1000,
         )
-        group = request_group(kafka, loop)
+        group = request_group(kafka, loop, session_timeout_milliseconds=settings.redemption_session_timeout_milliseconds)
         lookups = Lookups(ledger.pool)
         waiters = OutcomeWaiters(lambda arrived: outcomes_follower(kafka, arrived))
         submitting = Submitting(requests_publisher, waiters, wait_seconds=settings.redemption_outcome_wait_seconds)

@@ -10,21 +10,21 @@ from shared.kafka.following import TopicFollower, from_the_end
 from shared.kafka.groups import PartitionGroup
 from shared.kafka.records import Record
 
-SESSION_TIMEOUT_MILLISECONDS: Final = 10_000
 FETCH_BYTES: Final = 2 * 1024 * 1024
 """Two thousand requests with their keys and headers are about 600 KB; `getmany` gives no more than was fetched at once."""
 
 Apply = Callable[[int, Sequence[Record]], None]
 
 
-def request_group(connection: KafkaConnection, loop: PartitionLoop) -> PartitionGroup:
+def request_group(connection: KafkaConnection, loop: PartitionLoop, *, session_timeout_milliseconds: int) -> PartitionGroup:
     """The loops of the partitions that this copy is given."""
     return PartitionGroup(
         connection,
         topic=REQUESTS.name,
         group=REDEMPTION_GROUP,
         run_partition=loop.run,
-        session_timeout_ms=SESSION_TIMEOUT_MILLISECONDS,
+        session_timeout_ms=session_timeout_milliseconds,
+        heartbeat_interval_ms=session_timeout_milliseconds // 5,
         max_partition_fetch_bytes=FETCH_BYTES,
     )
 

@@ -20,6 +20,12 @@ class RedemptionSettings(ServiceSettings):
     redemption_outcome_wait_seconds: float = Field(
         default=10.0, gt=0, le=120, description="How long HTTP and XML-RPC callers wait for their outcome"
     )
+    redemption_session_timeout_milliseconds: int = Field(
+        default=10_000,
+        ge=1_000,
+        le=300_000,
+        description="After this long without a sign of life a copy's partitions are given away",
+    )
     redemption_attempts_per_minute: int = Field(default=10, ge=1, description="Failed attempts of a player in a minute")
     redemption_attempts_per_day: int = Field(default=100, ge=1, description="Failed attempts of a player in 24 hours")
     redemption_breaker_requests: int = Field(
