@@ -4,14 +4,14 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 from services.codegen.api.routes import Handlers, api_routes
 from services.codegen.consumer import MarksAge, outcome_group
-from services.codegen.domain.refusals import Refused
+from services.codegen.domain.refusals import NotYet, Refused
 from services.codegen.handlers.announcing import Announcements
 from services.codegen.handlers.audit import AuditHandlers
 from services.codegen.handlers.batches import BatchHandlers, Minting
@@ -81,13 +81,14 @@ async def running(settings: CodegenSettings, ring: KeyRing | None = None) -> Asy
         on_cpu = stack.enter_context(cpu_thread())
 
         relay = Relay(database, Relaying(database, publisher), inspector)
+        announcements = Announcements(database, nudge=relay.nudge, timeout_seconds=settings.codegen_acknowledge_seconds)
         marking = Marking(database)
         group = outcome_group(settings.kafka, marking)
         tokens = TokenDirectory(
-            refresh=lambda: _read_tokens(follower), age_seconds=lambda: follower.seconds_since_end(TOKENS.name)
+            refresh=lambda: _read_tokens(follower, announcements), age_seconds=lambda: follower.seconds_since_end(TOKENS.name)
         )
         follower = TopicFollower(settings.kafka, {TOKENS.name: tokens.apply})
-        handlers = _handlers(settings, database, ring, relay, MarksAge(ends, marking.places), on_cpu)
+        handlers = _handlers(settings, database, ring, announcements, MarksAge(ends, marking.places), on_cpu)
         loader = Loader(
             database,
             ring,
@@ -144,9 +145,13 @@ def cpu_thread() -> Iterator[OnCpu]:
 
 
 def _handlers(
-    settings: CodegenSettings, database: Database, ring: KeyRing, relay: Relay, marks: MarksAge, on_cpu: OnCpu
+    settings: CodegenSettings,
+    database: Database,
+    ring: KeyRing,
+    announcements: Announcements,
+    marks: MarksAge,
+    on_cpu: OnCpu,
 ) -> Handlers:
-    announcements = Announcements(database, nudge=relay.nudge, timeout_seconds=settings.codegen_acknowledge_seconds)
     minting = Minting(ring=ring, words=settings.codegen_words, least_guesses_per_hit=settings.codegen_least_guesses_per_hit)
     codes = CodeHandlers(database, ring, marks_as_of=marks.as_of)
     return Handlers(
@@ -168,8 +173,11 @@ async def _check_keys(database: Database, ring: KeyRing) -> None:
         raise SettingsError(f"CODE_KEYS_FILE: {error}") from None
 
 
-async def _read_tokens(follower: TopicFollower) -> None:
+async def _read_tokens(follower: TopicFollower, announcements: Announcements) -> None:
+    """A token that is unknown may still be in the outbox: the first one is made while no codegen runs."""
     async with asyncio.timeout(TOKEN_READ_SECONDS):
+        with suppress(NotYet):
+            await announcements.wait_topic(TOKENS.name)
         await follower.read_to_end(TOKENS.name, as_of=time.monotonic())
 
 

@@ -404,6 +404,10 @@ SELECT array_agg(id ORDER BY id) FROM added;
 -- How many of these records were not acknowledged yet.
 SELECT count(*) FROM outbox WHERE id = ANY ($1::bigint[]);
 
+-- name: outbox_of_topic
+-- Ids of the records of a topic that were not acknowledged yet.
+SELECT id FROM outbox WHERE topic = $1 ORDER BY id;
+
 -- name: outbox_head
 -- The next records to be sent, in id order.
 SELECT id, topic, key, event, value, made_at FROM outbox ORDER BY id LIMIT $1;
@@ -492,3 +496,45 @@ ON CONFLICT (redemption_id) DO UPDATE SET reversed_at = excluded.reversed_at, re
 -- name: forget_marks
 -- Empties what was read from the outcomes topic, to read it again from its beginning.
 TRUNCATE redemptions, outcome_places;
+
+-- name: wait_for_codes_within_loading
+-- Loading a dump makes codes between its statements: for a minute at a time the transaction may be idle.
+SET LOCAL idle_in_transaction_session_timeout = '60s';
+
+-- name: hold_for_loading
+-- Nobody else adds campaigns or stores until the transaction ends, hence no batches either.
+LOCK TABLE campaigns, stores IN SHARE ROW EXCLUSIVE MODE;
+
+-- name: count_what_is_there
+-- How many rows there are of each kind. A schema that a dump can be loaded into has none.
+SELECT (SELECT count(*) FROM campaigns) AS campaigns, (SELECT count(*) FROM stores) AS stores,
+    (SELECT count(*) FROM batches) AS batches, (SELECT count(*) FROM voids) AS voids;
+
+-- name: list_serials
+-- The shared stretches of serials in order, and last where new ranges begin.
+SELECT first_serial, last_serial, next_serial FROM shared_partitions
+UNION ALL SELECT next_serial, NULL, next_serial FROM serials ORDER BY first_serial;
+
+-- name: restore_campaign
+-- Adds a campaign as it was.
+INSERT INTO campaigns (id, name, starts_at, ends_at, time_zone, games, regions, per_player, per_store, total, paused, archived,
+    revision, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15);
+
+-- name: restore_batch
+-- Adds a batch as it was; what it has in the register is made in the same transaction.
+INSERT INTO batches (id, campaign_id, state, count, stores, key_id, key_check, words, first_serial, last_serial, own_partition,
+    publish_when_ready, paused, revision, error, generated, loaded, verified, created_by, created_at, started_at, loaded_at, ready_at,
+    published_at, rows_removed)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $16, $16, $17, $18, $19, $20, $21, $22,
+    $3 = 'cancelled')
+RETURNING *;
+
+-- name: note_blocks
+-- How many blocks a batch was made of.
+UPDATE batches SET next_block = $2 WHERE id = $1;
+
+-- name: register_of_batch
+-- A batch's rows in serial order; for COPY.
+SELECT c.serial, s.id AS store_id FROM codes c JOIN stores s ON s.number = c.store_number
+WHERE c.batch_number = $1 AND c.serial BETWEEN $2 AND $3 ORDER BY c.serial;

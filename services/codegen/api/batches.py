@@ -215,15 +215,11 @@ class BatchRoutes:
             elif quiet >= KEEP_ALIVE_SECONDS:
                 await response.write(b": still here\n\n")
                 quiet = 0.0
-            if view.state in RESTING and not await self._goes_on(view):
+            if view.state in RESTING:
                 return
             await asyncio.sleep(LOOK_SECONDS)
             quiet += LOOK_SECONDS
             view = await self._view(view.id, allotments=allotments)
-
-    async def _goes_on(self, view: BatchView) -> bool:
-        """Whether a batch that is ready is about to be published by itself."""
-        return view.state is BatchState.READY and (await self._batches.find(view.id)).publish_when_ready
 
     async def _view(self, batch_id: str, *, allotments: bool) -> BatchView:
         batch: BatchRow = await self._batches.find(batch_id)

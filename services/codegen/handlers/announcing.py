@@ -42,6 +42,12 @@ class Announcements:
         except TimeoutError:
             raise NotYet("It is stored, and takes effect as soon as Kafka is back") from None
 
+    async def wait_topic(self, topic: str) -> None:
+        """Returns when Kafka has everything of a topic that was committed until now. Raises NotYet as `wait` does."""
+        async with self._database.reading() as session:
+            ids = await session.outbox.outbox_of_topic(topic)
+        await self.wait(ids)
+
     async def _waiting(self, ids: Sequence[int]) -> int:
         async with self._database.reading() as session:
             return await session.outbox.outbox_waiting(ids)

@@ -109,10 +109,8 @@ class Loader:
             allotments = list(await session.batches.list_allotments(batch.number))
         if batch.state is BatchState.GENERATING:
             await self._load(claim, allotments)
-            batch = await self._begin_verifying(claim)
+            await self._begin_verifying(claim)
         await self._verify(claim)
-        if batch.publish_when_ready:
-            await self._publish(batch)
 
     async def _load(self, claim: Claim, allotments: list[AllotmentRow]) -> None:
         batch = claim.batch
@@ -154,14 +152,13 @@ class Loader:
             await session.loading.copy_codes(batch, _copy_stream(block.rows))
             await session.loading.note_allotments(batch.number, block.notes)
 
-    async def _begin_verifying(self, claim: Claim) -> BatchRow:
+    async def _begin_verifying(self, claim: Claim) -> None:
         async with self._database.transaction() as session:
             batch = await session.loading.begin_verifying(claim.batch.id, claim.worker)
             if batch is None:
                 raise ClaimLost
             await announce_batch(session, batch)
         self._nudge()
-        return batch
 
     async def _verify(self, claim: Claim) -> None:
         """Builds the key and, meanwhile, counts what the register holds; a batch that is not as ordered never gets ready."""
@@ -173,6 +170,11 @@ class Loader:
         async with self._database.reading() as session:
             allotments = await session.batches.list_allotments(batch.number)
         _compare(batch, allotments, counting.result())
+        await self._finish(claim)
+
+    async def _finish(self, claim: Claim) -> None:
+        """Ready, and published if that was asked for, in one transaction: no process can die in between."""
+        batch = claim.batch
         async with self._database.transaction() as session:
             finished = await session.loading.finish_batch(batch.id, claim.worker, batch.count)
             if finished is None:
@@ -180,8 +182,13 @@ class Loader:
             if batch.own_partition:
                 await session.loading.attach_batch_partition(batch)
             await announce_batch(session, finished)
+            if batch.publish_when_ready:
+                now = datetime.now(UTC)
+                published = await session.batches.change_batch_state(batch.id, BatchState.PUBLISHED, None, now)
+                await session.audit.insert_audit(now, batch.created_by, "batch.published", batch.id, {"when_ready": True})
+                await announce_batch(session, published)
         self._nudge()
-        log.info("batch ready", batch_id=batch.id, count=batch.count)
+        log.info("batch ready", batch_id=batch.id, count=batch.count, published=batch.publish_when_ready)
 
     async def _build_key(self, batch: BatchRow) -> None:
         async with self._database.reading() as session:
@@ -201,17 +208,6 @@ class Loader:
                 verified = sum(total.codes for total in totals.values())
                 await session.loading.note_verified(batch.id, claim.worker, verified)
         return totals
-
-    async def _publish(self, batch: BatchRow) -> None:
-        now = datetime.now(UTC)
-        async with self._database.transaction() as session:
-            locked = await session.batches.lock_batch(batch.id)
-            if locked is None or locked.state is not BatchState.READY:
-                return
-            published = await session.batches.change_batch_state(batch.id, BatchState.PUBLISHED, None, now)
-            await session.audit.insert_audit(now, batch.created_by, "batch.published", batch.id, {"when_ready": True})
-            await announce_batch(session, published)
-        self._nudge()
 
     async def _beat(self, claim: Claim) -> None:
         """Says that we are alive; ends everything as soon as the claim is not ours any more."""

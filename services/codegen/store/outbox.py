@@ -45,6 +45,9 @@ class Outbox:
     async def outbox_waiting(self, ids: Sequence[int]) -> int:
         return int(await self._connection.fetchval(queries.outbox_waiting, list(ids)))
 
+    async def outbox_of_topic(self, topic: str) -> list[int]:
+        return [row["id"] for row in await self._connection.fetch(queries.outbox_of_topic, topic)]
+
     async def outbox_head(self, limit: int) -> Sequence[WaitingRecord]:
         return [WaitingRecord(**row) for row in await self._connection.fetch(queries.outbox_head, limit)]
 
