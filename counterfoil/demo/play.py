@@ -168,12 +168,13 @@ async def _paused_codes(codegen: Service, campaign_id: str, store: DemoStore) ->
 async def _codes(codegen: Service, batch_id: str) -> AsyncIterator[tuple[str, str]]:
     """Store and code (nine characters) of every row of `codes.csv`, read by blocks: a million rows are a second's work."""
     async with codegen.stream(f"/v1/batches/{batch_id}/codes.csv", query={"header": "plain"}) as body:
-        await body.readline()
-        rest = b""
-        async for block in body.iter_chunked(1 << 18):
-            lines, newline, rest = (rest + block).rpartition(b"\r\n")
+        rest, is_header = b"", True
+        async for chunk in body.chunks():
+            lines, newline, rest = (rest + chunk).rpartition(b"\r\n")
             for code, _, store_id in csv.reader(io.StringIO((lines + newline).decode(), newline="")):
-                yield store_id, code.replace("-", "")
+                if not is_header:
+                    yield store_id, code.replace("-", "")
+                is_header = False
 
 
 async def _choose_codes(
