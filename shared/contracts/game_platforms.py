@@ -28,6 +28,9 @@ _CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _CODE_CONTROL_CHARACTERS = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 """A code may hold a tab, which is read as a blank and dropped."""
 
+_MAY_HOLD_CONTROL_CHARACTERS = re.compile(rb"[\\\x7f\xc2]")
+"""JSON has those below U+0020 only as escapes; DEL and U+0080 to U+009F (C2 80 to C2 9F in UTF-8) may stand as they are."""
+
 
 class ReversalReason(StrEnum):
     GRANT_FAILED = "grant_failed"
@@ -90,7 +93,8 @@ def parse_request(value: bytes | None) -> Request:
         raise InvalidEvent("INVALID_FIELDS", _without_values(str(error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError):
         raise InvalidEvent("NOT_JSON", "the value is not JSON in UTF-8") from None
-    _refuse_control_characters(request)
+    if _MAY_HOLD_CONTROL_CHARACTERS.search(value):
+        _refuse_control_characters(request)
     if request.occurred_at.tzinfo is UTC:
         return request
     try:
