@@ -1,0 +1,1 @@
+"""Grafana as code: where its data comes from, and the dashboards."""
