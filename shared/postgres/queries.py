@@ -4,6 +4,7 @@ The sentence says what the statement guarantees; it is for readers. A store's me
 """
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 _NAME = re.compile(r"^-- name: ([a-z][a-z0-9_]*)$", re.MULTILINE)
@@ -29,6 +30,15 @@ class Queries:
                 return cls((place / "queries.sql").read_text())
         message = f"there is no queries.sql beside {module_file}"
         raise FileNotFoundError(message)
+
+    def renamed(self, tables: Mapping[str, str]) -> "Queries":
+        """The same statements with other names for some tables (whole words), to build a table anew beside itself."""
+        words = re.compile(rf"\b({'|'.join(map(re.escape, tables))})\b")
+        other = Queries("")
+        other._statements = {
+            name: words.sub(lambda match: tables[match[1]], statement) for name, statement in self._statements.items()
+        }
+        return other
 
     def __getattr__(self, name: str) -> str:
         try:
