@@ -26,6 +26,7 @@ OUTCOMES_GROUP: Final = "counterfoil.reporting"
 STANDINGS_GROUP: Final = "counterfoil.reporting.standings"
 FETCH_WAIT_SECONDS: Final = 0.25
 MEASURE_SECONDS: Final = 0.5
+STALE_SECONDS: Final = 60.0
 
 FOLDED: Final = metrics.counter("reporting_folded_total", "Records folded, without repeats", ("topic",))
 FOLD_SECONDS: Final = metrics.seconds("reporting_fold_seconds", "From records in hand to their commit", ("topic",))
@@ -92,6 +93,22 @@ async def keep_measuring(kafka: KafkaConnection, store: FigureStore, board: Fres
             BEHIND.set(board.latest.behind)
             AGE.set(board.latest.lag_seconds(datetime.now(UTC)))
             await asyncio.sleep(MEASURE_SECONDS)
+
+
+def reference_problem(follower: TopicFollower, keeper: ReferenceKeeper) -> str | None:
+    """Why reference data is not to be relied on, None when it is."""
+    if follower.seconds_since_end() > STALE_SECONDS:
+        return "campaigns, stores, batches and tokens have not been read to their ends lately"
+    return "reference data is being written" if keeper.waiting else None
+
+
+def folding_problem(outcomes: PartitionGroup, board: FreshnessBoard) -> str | None:
+    """Why figures are not to be relied on, None when they are. Lag is no problem: every answer says how old it is."""
+    if outcomes.stopped:
+        return "; ".join(f"partition {partition}: {stop}" for partition, stop in sorted(outcomes.stopped.items()))
+    if board.measured_at is None or (datetime.now(UTC) - board.measured_at).total_seconds() > STALE_SECONDS:
+        return "Kafka or Postgres did not answer lately, so it is not known how old the figures are"
+    return None
 
 
 async def _fold_partition(reader: PartitionReader, store: FoldStore, fold: FoldRecords, max_records: int) -> None:

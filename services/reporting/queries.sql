@@ -107,7 +107,7 @@ WHERE topic = $1 AND partition = $2
 
 -- name: ensure_month
 -- Makes the partitions of a month, once.
-SELECT ensure_month($1::date)
+SELECT ensure_month($1::date, $2)
 
 -- name: add_reversals
 -- Takes reversals. One that is there already would be a second reversal of a redemption, which redemption never makes.
@@ -183,6 +183,12 @@ SELECT id, name, starts_at, ends_at, time_zone, paused, archived FROM campaigns 
 -- name: campaigns
 -- All campaigns, the one that ends last first.
 SELECT id, name, starts_at, ends_at, time_zone, paused, archived FROM campaigns ORDER BY ends_at DESC, id
+
+-- name: regions_and_chains
+-- All regions and chains that stores have, in order.
+SELECT array_agg(DISTINCT region ORDER BY region) FILTER (WHERE region IS NOT NULL) AS regions,
+    array_agg(DISTINCT chain ORDER BY chain) FILTER (WHERE chain IS NOT NULL) AS chains
+FROM stores
 
 -- name: matching_stores
 -- The ids of the stores that all given filters let through; a null filter lets all through.
@@ -369,3 +375,164 @@ SELECT max(v.voided_at), coalesce(sum(t.redeemed_in_void), 0)::bigint
 FROM store_totals AS t CROSS JOIN (SELECT max(voided_at) AS voided_at FROM void_ranges) AS v
 WHERE t.campaign_id = $1 AND ($2::text[] IS NULL OR t.store_id = ANY ($2))
 HAVING sum(t.redeemed_in_void) <> 0
+
+-- name: claim_run
+-- Claims a due run: gives its id to exactly one caller. A run whose worker fell silent, and a failed one after a while, can be
+-- claimed again (a few times).
+INSERT INTO job_runs AS r (job, due_at, by_hand, host) VALUES ($1, $2, false, $3)
+ON CONFLICT (job, due_at) WHERE NOT by_hand DO UPDATE SET attempts = r.attempts + 1, started_at = now(), heartbeat_at = now(),
+    finished_at = NULL, state = 'running', message = '', host = excluded.host
+WHERE (r.state = 'running' AND r.heartbeat_at < now() - interval '2 minutes')
+    OR (r.state = 'failed' AND r.attempts < 5 AND r.finished_at < now() - interval '5 minutes')
+RETURNING id
+
+-- name: begin_run
+-- Notes a run that was asked for by hand.
+INSERT INTO job_runs (job, due_at, by_hand, host) VALUES ($1, $2, true, $3) RETURNING id
+
+-- name: run_of
+-- The run of a job that was due at a moment, if there is one.
+SELECT id, job, due_at, by_hand, attempts, started_at, finished_at, state, message FROM job_runs
+WHERE job = $1 AND due_at = $2 AND NOT by_hand
+
+-- name: beat
+-- Says that a run goes on.
+UPDATE job_runs SET heartbeat_at = now() WHERE id = $1
+
+-- name: end_run
+-- Notes how a run ended.
+UPDATE job_runs SET finished_at = now(), state = $2, message = $3 WHERE id = $1
+
+-- name: last_due
+-- When the latest timed run of a job was due.
+SELECT max(due_at) FROM job_runs WHERE job = $1 AND NOT by_hand
+
+-- name: runs
+-- The latest runs, newest first.
+SELECT id, job, due_at, by_hand, attempts, started_at, finished_at, state, message FROM job_runs
+WHERE ($1::text IS NULL OR job = $1) AND ($2::bigint IS NULL OR id < $2)
+ORDER BY id DESC LIMIT $3
+
+-- name: retained_from
+-- The start of the oldest month that the ledger still holds; null when it holds none.
+SELECT min(substring(pg_get_expr(c.relpartbound, c.oid) FROM $$FROM \('([^']+)'\)$$)::timestamptz)
+FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'ledger'::regclass
+
+-- name: identity_of_totals
+-- Where the totals of a store and batch differ from the ledger copy: accepted, reversed, reopened and what is redeemed in voids.
+-- Campaigns with redemptions from before $1, whose months are not in the ledger any more, are left out.
+WITH counted AS (
+    SELECT l.campaign_id, l.store_id, l.batch_id, count(*) AS accepted, count(r.redemption_id) AS reversed,
+        count(r.redemption_id) FILTER (WHERE r.reopens) AS reopened,
+        count(*) FILTER (WHERE v.first_serial IS NOT NULL AND r.reopens IS NOT TRUE) AS in_void
+    FROM ledger AS l
+    LEFT JOIN reversals AS r ON r.campaign_id = l.campaign_id AND r.redeemed_at = l.occurred_at AND r.redemption_id = l.redemption_id
+    LEFT JOIN void_ranges AS v ON v.batch_id = l.batch_id AND l.serial BETWEEN v.first_serial AND v.last_serial
+    GROUP BY 1, 2, 3
+), summed AS (
+    SELECT campaign_id, store_id, batch_id, sum(accepted) AS accepted, sum(reversed) AS reversed, sum(reopened) AS reopened,
+        sum(redeemed_in_void) AS in_void, min(first_at) AS first_at
+    FROM store_totals GROUP BY 1, 2, 3
+)
+SELECT campaign_id, store_id, batch_id, pair.what, pair.ledger, pair.totals
+FROM counted FULL JOIN summed USING (campaign_id, store_id, batch_id)
+CROSS JOIN LATERAL (VALUES
+    ('accepted', coalesce(counted.accepted, 0), coalesce(summed.accepted, 0)),
+    ('reversed', coalesce(counted.reversed, 0), coalesce(summed.reversed, 0)),
+    ('reopened', coalesce(counted.reopened, 0), coalesce(summed.reopened, 0)),
+    ('redeemed in void', coalesce(counted.in_void, 0), coalesce(summed.in_void, 0))
+) AS pair (what, ledger, totals)
+WHERE pair.ledger <> pair.totals
+    AND campaign_id NOT IN (SELECT t.campaign_id FROM store_totals AS t WHERE t.first_at < $1)
+
+-- name: identity_of_facts
+-- Where the hourly facts of a store differ from its totals.
+WITH hours AS (
+    SELECT campaign_id, store_id, sum(accepted) AS accepted, sum(reversed) AS reversed, sum(rejected) AS rejected
+    FROM hourly_facts GROUP BY 1, 2
+), summed AS (
+    SELECT campaign_id, store_id, sum(accepted) AS accepted, sum(reversed) AS reversed, sum(rejected) AS rejected
+    FROM store_totals GROUP BY 1, 2
+)
+SELECT campaign_id, store_id, NULL AS batch_id, pair.what, pair.facts AS ledger, pair.totals
+FROM hours FULL JOIN summed USING (campaign_id, store_id)
+CROSS JOIN LATERAL (VALUES
+    ('accepted by hour', coalesce(hours.accepted, 0), coalesce(summed.accepted, 0)),
+    ('reversed by hour', coalesce(hours.reversed, 0), coalesce(summed.reversed, 0)),
+    ('rejected by hour', coalesce(hours.rejected, 0), coalesce(summed.rejected, 0))
+) AS pair (what, facts, totals)
+WHERE pair.facts <> pair.totals
+
+-- name: identity_of_codes
+-- Where issued = outstanding + redeemed + void + expired cannot hold: more codes of a store and batch are redeemed or void than
+-- were issued, or a code is held twice.
+WITH held AS (
+    SELECT l.campaign_id, l.store_id, l.batch_id, count(*) AS redemptions, count(DISTINCT l.serial) AS serials
+    FROM ledger AS l
+    WHERE NOT EXISTS (SELECT FROM reversals AS r WHERE r.campaign_id = l.campaign_id AND r.redeemed_at = l.occurred_at
+        AND r.redemption_id = l.redemption_id AND r.reopens)
+    GROUP BY 1, 2, 3
+), given AS (
+    SELECT a.store_id, a.batch_id, b.campaign_id, sum(a.codes) AS codes
+    FROM allotments AS a JOIN batches AS b ON b.id = a.batch_id WHERE b.state = 'published' GROUP BY 1, 2, 3
+), voided AS (
+    SELECT store_id, batch_id, sum(codes) AS codes FROM void_ranges GROUP BY 1, 2
+), summed AS (
+    SELECT campaign_id, store_id, batch_id, sum(accepted - reopened) AS redeemed, sum(redeemed_in_void) AS in_void
+    FROM store_totals WHERE store_id <> '' AND batch_id <> '' GROUP BY 1, 2, 3
+)
+SELECT s.campaign_id, s.store_id, s.batch_id, pair.what, pair.ledger, pair.totals
+FROM summed AS s LEFT JOIN held USING (campaign_id, store_id, batch_id) LEFT JOIN given USING (campaign_id, store_id, batch_id)
+LEFT JOIN voided AS v ON v.store_id = s.store_id AND v.batch_id = s.batch_id
+CROSS JOIN LATERAL (VALUES
+    ('codes held twice', coalesce(held.redemptions, 0) - coalesce(held.serials, 0), 0),
+    ('redeemed and void beyond issued',
+        greatest(0, s.redeemed + coalesce(v.codes, 0) - s.in_void - coalesce(given.codes, 0)), 0)
+) AS pair (what, ledger, totals)
+WHERE pair.ledger <> pair.totals
+
+-- name: identity_of_ranking
+-- Where the last all-time standing that ranking published for a store is not the score of the facts. Stores of which ranking
+-- said nothing yet are left out.
+WITH last AS (
+    SELECT DISTINCT ON (campaign_id, store_id) campaign_id, store_id, score
+    FROM standings WHERE board = 'all/all/count' ORDER BY campaign_id, store_id, day DESC
+), summed AS (
+    SELECT campaign_id, store_id, sum(accepted - reversed) AS score FROM store_totals WHERE store_id <> '' GROUP BY 1, 2
+)
+SELECT campaign_id, store_id, NULL AS batch_id, 'score of ranking' AS what, last.score AS ledger, coalesce(summed.score, 0) AS totals
+FROM last LEFT JOIN summed USING (campaign_id, store_id)
+WHERE last.score <> coalesce(summed.score, 0)
+
+-- name: forget_players
+-- Removes players who hold no redemption (all of theirs were reversed).
+DELETE FROM store_players WHERE redemptions = 0
+
+-- name: analyze
+-- Refreshes what the planner knows.
+ANALYZE ledger, reversals, rejections, hourly_facts, store_totals, store_players
+
+-- name: old_months
+-- The partitions of ledger and rejections that end at or before a moment, oldest first.
+SELECT p.relname AS parent, c.relname AS partition
+FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid JOIN pg_class AS p ON p.oid = i.inhparent
+WHERE i.inhparent IN ('ledger'::regclass, 'rejections'::regclass)
+    AND substring(pg_get_expr(c.relpartbound, c.oid) FROM $$TO \('([^']+)'\)$$)::timestamptz <= $1
+ORDER BY c.relname
+
+-- name: detach_month
+-- Takes a month out of its table; it stays as a table of its own, to be kept elsewhere or dropped.
+SELECT detach_month($1, $2)
+
+-- name: begin_rebuild
+-- Makes empty tables beside the live ones, in place of those of a rebuild that was given up.
+SELECT begin_rebuild()
+
+-- name: finish_rebuild
+-- Puts the rebuilt tables in the place of the live ones, in one transaction; folds go on from the rebuilt places.
+SELECT finish_rebuild()
+
+-- name: rebuild_lock
+-- Held by the one rebuild that runs; false when there is one.
+SELECT pg_try_advisory_lock(hashtext('reporting.rebuild'))

@@ -26,15 +26,15 @@ class PeriodQuery(Fields):
     until: str | None = Field(
         default=None, alias="to", max_length=40, description="End, excluded: a time, or a date for that whole day"
     )
-    store_id: str | None = Field(default=None, min_length=1, max_length=LIST_LENGTH, description="Only these stores")
-    region: str | None = Field(default=None, min_length=1, max_length=LIST_LENGTH, description="Only stores of these regions")
-    chain: str | None = Field(default=None, min_length=1, max_length=LIST_LENGTH, description="Only stores of these chains")
+    store_id: str | None = Field(default=None, max_length=LIST_LENGTH, description="Only these stores")
+    region: str | None = Field(default=None, max_length=LIST_LENGTH, description="Only stores of these regions")
+    chain: str | None = Field(default=None, max_length=LIST_LENGTH, description="Only stores of these chains")
 
     @property
     def asked(self) -> Asked:
         return Asked(
-            since=self.since,
-            until=self.until,
+            since=self.since or None,
+            until=self.until or None,
             stores=_values(self.store_id),
             regions=_values(self.region),
             chains=_values(self.chain),
@@ -81,4 +81,4 @@ def period_problem(error: InvalidPeriod) -> Problem:
 
 
 def _values(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    return None if not text else tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))

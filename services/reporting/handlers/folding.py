@@ -1,12 +1,12 @@
 """Folding the next records of a partition: once in effect, however often and by however many they are read."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
+from zoneinfo import ZoneInfo
 
 from services.reporting.domain.folding import IncompleteOutcome, fold
 from services.reporting.domain.periods import local_day
-from services.reporting.handlers.reference import ReferenceKeeper
 from services.reporting.store.folding import FoldStore, Place
 from shared.contracts.codec import InvalidEvent, decoder
 from shared.contracts.ranking import Standing
@@ -22,6 +22,18 @@ _decode_outcome = decoder(Outcome)
 _decode_standing = decoder(Standing)
 
 
+class Zones(Protocol):
+    """The zones of campaigns: those that the service follows, or those that are stored."""
+
+    def zone_of(self, campaign_id: str) -> ZoneInfo:
+        """The zone of a known campaign."""
+        ...
+
+    async def wait_for_campaigns(self, ids: Iterable[str]) -> None:
+        """Returns when all are known. Raises Retryable when that takes too long."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """What one fold did: the place after it, and how many outcomes counted."""
@@ -31,7 +43,7 @@ class Progress:
 
 
 async def fold_outcomes(
-    store: FoldStore, reference: ReferenceKeeper, partition: int, *, place: Place, records: Sequence[Record]
+    store: FoldStore, reference: Zones, partition: int, *, place: Place, records: Sequence[Record]
 ) -> Progress:
     """Folds a partition's next records, which follow `place`. Folding the same again changes nothing.
 
@@ -54,7 +66,7 @@ async def fold_outcomes(
 
 
 async def fold_standings(
-    store: FoldStore, reference: ReferenceKeeper, partition: int, *, place: Place, records: Sequence[Record]
+    store: FoldStore, reference: Zones, partition: int, *, place: Place, records: Sequence[Record]
 ) -> Progress:
     """Takes standings; of several for one store, board and day the last revision stays. Replaying changes nothing."""
     standings = [_standing(record) for record in records if record.value is not None]
@@ -70,7 +82,7 @@ async def fold_standings(
     return Progress(after, len(standings))
 
 
-def _standing_row(standing: Standing, reference: ReferenceKeeper) -> dict[str, Any]:
+def _standing_row(standing: Standing, reference: Zones) -> dict[str, Any]:
     is_all_time = standing.board.startswith("all/")
     day = local_day(standing.as_of, reference.zone_of(standing.campaign_id)).isoformat() if is_all_time else standing.period
     return {

@@ -28,6 +28,7 @@ class FreshnessBoard:
 
     def __init__(self) -> None:
         self.latest = Freshness(NEVER, 0)
+        self.measured_at: datetime | None = None
         self._at_end: dict[int, datetime] = {}
 
     async def measure(self, store: FigureStore, ends: Mapping[int, int], asked_at: datetime) -> None:
@@ -44,3 +45,8 @@ class FreshnessBoard:
             folded_until = row["last_decided_at"] if row else None
             as_of = min(as_of, max(folded_until or NEVER, self._at_end.get(partition, NEVER)))
         self.latest = Freshness(as_of, behind)
+        self.measured_at = asked_at
+
+    @property
+    def measured(self) -> bool:
+        return self.measured_at is not None

@@ -181,27 +181,29 @@ CREATE TABLE salts (
 INSERT INTO salts (name, value) VALUES ('player_id', gen_random_uuid()::text || gen_random_uuid()::text);
 COMMENT ON TABLE salts IS 'what player ids are hashed with where a reader may not see them';
 
-CREATE FUNCTION ensure_month(month date) RETURNS void LANGUAGE plpgsql AS $$
+CREATE FUNCTION ensure_month(month date, prefix text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     first timestamptz := date_trunc('month', month)::timestamp AT TIME ZONE 'UTC';
     next timestamptz := (date_trunc('month', month) + interval '1 month')::timestamp AT TIME ZONE 'UTC';
     suffix text := to_char(month, 'YYYY_MM');
     parent text;
+    part text;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtext('reporting.ensure_month'));
-    FOREACH parent IN ARRAY ARRAY['ledger', 'rejections'] LOOP
-        IF to_regclass(parent || '_' || suffix) IS NULL THEN
-            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS)', parent || '_' || suffix, parent);
-            IF parent = 'rejections' THEN
-                LOCK TABLE rejections IN SHARE ROW EXCLUSIVE MODE;
-                EXECUTE format('WITH moved AS (DELETE FROM rejections_of_other_times WHERE occurred_at >= %L AND occurred_at < %L
-                    RETURNING *) INSERT INTO %I SELECT * FROM moved', first, next, parent || '_' || suffix);
+    FOREACH parent IN ARRAY ARRAY[prefix || 'ledger', prefix || 'rejections'] LOOP
+        part := parent || '_' || suffix;
+        IF to_regclass(part) IS NULL THEN
+            EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS)', part, parent);
+            IF parent = prefix || 'rejections' THEN
+                EXECUTE format('LOCK TABLE %I IN SHARE ROW EXCLUSIVE MODE', parent);
+                EXECUTE format('WITH moved AS (DELETE FROM %I WHERE occurred_at >= %L AND occurred_at < %L RETURNING *)
+                    INSERT INTO %I SELECT * FROM moved', parent || '_of_other_times', first, next, part);
             END IF;
-            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, parent || '_' || suffix, first, next);
+            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', parent, part, first, next);
         END IF;
     END LOOP;
 END $$;
-COMMENT ON FUNCTION ensure_month IS 'makes the partitions of a month (UTC), once';
+COMMENT ON FUNCTION ensure_month IS 'makes the partitions of a month (UTC), once; the prefix is that of a rebuild''s tables, or empty';
 
 CREATE FUNCTION harmless(value text) RETURNS text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
     SELECT CASE WHEN left(value, 1) IN ('=', '+', '-', '@', E'\t', E'\r') THEN '''' || value ELSE nullif(value, '') END

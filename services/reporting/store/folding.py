@@ -13,6 +13,7 @@ from shared.contracts.redemption import Source
 from shared.postgres.queries import Queries
 
 queries: Final = Queries.beside(__file__)
+FOLDED_TABLES: Final = ("ledger", "rejections", "reversals", "hourly_facts", "store_totals", "store_players", "places")
 
 LEDGER_COLUMNS: Final = (
     "campaign_id",
@@ -50,22 +51,29 @@ class Place:
     mark: Source | None
 
 
+def rebuilding(prefix: str) -> Queries:
+    """The same statements on the tables of a rebuild, whose names begin with the prefix."""
+    return queries.renamed({table: f"{prefix}{table}" for table in FOLDED_TABLES})
+
+
 class PlaceMoved(Exception):  # noqa: N818 (an everyday ending of a fold)
     """Someone else folded this partition meanwhile. Nothing was changed: read the place again and go on from it."""
 
 
 class FoldStore:
-    """Writes what was folded. Every method is one transaction."""
+    """Writes what was folded, into the live tables or into those of a rebuild. Every method is one transaction."""
 
-    def __init__(self, pool: asyncpg.Pool) -> None:
+    def __init__(self, pool: asyncpg.Pool, *, prefix: str = "") -> None:
         self._pool = pool
+        self._prefix = prefix
+        self._queries = rebuilding(prefix) if prefix else queries
         self._months: set[date] = set()
 
     async def place(self, topic: str, partition: int) -> Place:
         """The stored place; the beginning for a partition that was never read."""
         async with self._pool.acquire() as connection:
-            await connection.execute(queries.make_place, topic, partition)
-            return _place(await connection.fetchrow(queries.place, topic, partition))
+            await connection.execute(self._queries.make_place, topic, partition)
+            return _place(await connection.fetchrow(self._queries.place, topic, partition))
 
     async def fold(self, topic: str, partition: int, *, expected: Place, after: Place, folded: Folded) -> None:
         """Adds a batch of outcomes and moves the place from `expected` to `after`. Raises PlaceMoved.
@@ -75,12 +83,12 @@ class FoldStore:
         await self._ensure_months(folded.months)
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute("SET LOCAL synchronous_commit = off")
-            await _lock(connection, topic, partition, expected)
-            await _copy_rows(connection, folded)
-            changes = await _add_sums(connection, partition, folded)
+            await self._lock(connection, topic, partition, expected)
+            await self._copy_rows(connection, folded)
+            changes = await self._add_sums(connection, partition, folded)
             if changes:
-                await connection.execute(queries.add_totals, orjson.dumps(changes).decode(), partition)
-            await _move(connection, topic, partition, after, folded.last_decided_at)
+                await connection.execute(self._queries.add_totals, orjson.dumps(changes).decode(), partition)
+            await self._move(connection, topic, partition, after, folded.last_decided_at)
 
     async def keep_standings(
         self, topic: str, partition: int, *, expected: Place, after: Place, rows: Sequence[dict[str, Any]]
@@ -88,68 +96,65 @@ class FoldStore:
         """Takes standings (the last revision of each key) and moves the place. Raises PlaceMoved."""
         async with self._pool.acquire() as connection, connection.transaction():
             await connection.execute("SET LOCAL synchronous_commit = off")
-            await _lock(connection, topic, partition, expected)
-            await connection.execute(queries.keep_standings, orjson.dumps(rows).decode())
-            await _move(connection, topic, partition, after, None)
+            await self._lock(connection, topic, partition, expected)
+            await connection.execute(self._queries.keep_standings, orjson.dumps(rows).decode())
+            await self._move(connection, topic, partition, after, None)
 
     async def _ensure_months(self, months: Iterable[date]) -> None:
         for month in sorted(set(months) - self._months):
-            await self._pool.execute(queries.ensure_month, month)
+            await self._pool.execute(self._queries.ensure_month, month, self._prefix)
             self._months.add(month)
 
+    async def _lock(self, connection: Any, topic: str, partition: int, expected: Place) -> None:
+        if _place(await connection.fetchrow(self._queries.lock_place, topic, partition)) != expected:
+            raise PlaceMoved
 
-async def _lock(connection: Any, topic: str, partition: int, expected: Place) -> None:
-    if _place(await connection.fetchrow(queries.lock_place, topic, partition)) != expected:
-        raise PlaceMoved
+    async def _move(self, connection: Any, topic: str, partition: int, after: Place, decided_at: datetime | None) -> None:
+        mark = after.mark
+        source = (mark.epoch, mark.partition, mark.offset) if mark else (None, None, None)
+        await connection.execute(self._queries.move_place, topic, partition, after.next_offset, *source, decided_at)
 
+    async def _copy_rows(self, connection: Any, folded: Folded) -> None:
+        if folded.redemptions:
+            await connection.copy_records_to_table(self._prefix + "ledger", records=folded.redemptions, columns=LEDGER_COLUMNS)
+        if folded.rejections:
+            await connection.copy_records_to_table(
+                self._prefix + "rejections", records=folded.rejections, columns=REJECTION_COLUMNS
+            )
+        if folded.reversals:
+            rows = [dict(zip(REVERSAL_COLUMNS, row, strict=True)) for row in folded.reversals]
+            await connection.execute(self._queries.add_reversals, orjson.dumps(rows).decode())
 
-async def _move(connection: Any, topic: str, partition: int, after: Place, decided_at: datetime | None) -> None:
-    mark = after.mark
-    source = (mark.epoch, mark.partition, mark.offset) if mark else (None, None, None)
-    await connection.execute(queries.move_place, topic, partition, after.next_offset, *source, decided_at)
+    async def _add_sums(self, connection: Any, partition: int, folded: Folded) -> list[dict[str, Any]]:
+        """Adds hours and players; returns the rows of the totals, with the changes that only Postgres can tell."""
+        if folded.hours:
+            await connection.execute(self._queries.add_hours, orjson.dumps(_hour_rows(folded)).decode(), partition)
+        players = await self._players(connection, folded)
+        in_voids = await self._in_voids(connection, folded)
+        keys = {**folded.totals, **dict.fromkeys([*players, *in_voids])}
+        return [
+            _total_row(key, folded.totals.get(key) or Counts(), players.get(key, 0), in_voids.get(key, 0))
+            for key in sorted(keys)
+        ]
 
+    async def _players(self, connection: Any, folded: Folded) -> dict[TotalKey, int]:
+        rows = [
+            {"c": c, "s": s, "f": f, "p": p, "d": change, "b": folded.player_batch[c, s, f, p]}
+            for (c, s, f, p), change in folded.players.items()
+            if change
+        ]
+        if not rows:
+            return {}
+        return _by_total(await connection.fetch(self._queries.add_players, orjson.dumps(rows).decode()))
 
-async def _copy_rows(connection: Any, folded: Folded) -> None:
-    if folded.redemptions:
-        await connection.copy_records_to_table("ledger", records=folded.redemptions, columns=LEDGER_COLUMNS)
-    if folded.rejections:
-        await connection.copy_records_to_table("rejections", records=folded.rejections, columns=REJECTION_COLUMNS)
-    if folded.reversals:
-        rows = [dict(zip(REVERSAL_COLUMNS, row, strict=True)) for row in folded.reversals]
-        await connection.execute(queries.add_reversals, orjson.dumps(rows).decode())
-
-
-async def _add_sums(connection: Any, partition: int, folded: Folded) -> list[dict[str, Any]]:
-    """Adds hours and players; returns the rows of the totals, with the changes that only Postgres can tell."""
-    if folded.hours:
-        await connection.execute(queries.add_hours, orjson.dumps(_hour_rows(folded)).decode(), partition)
-    players = await _players(connection, folded)
-    in_voids = await _in_voids(connection, folded)
-    keys = {**folded.totals, **dict.fromkeys([*players, *in_voids])}
-    return [
-        _total_row(key, folded.totals.get(key) or Counts(), players.get(key, 0), in_voids.get(key, 0)) for key in sorted(keys)
-    ]
-
-
-async def _players(connection: Any, folded: Folded) -> dict[TotalKey, int]:
-    rows = [
-        {"c": c, "s": s, "f": f, "p": p, "d": change, "b": folded.player_batch[c, s, f, p]}
-        for (c, s, f, p), change in folded.players.items()
-        if change
-    ]
-    if not rows:
-        return {}
-    return _by_total(await connection.fetch(queries.add_players, orjson.dumps(rows).decode()))
-
-
-async def _in_voids(connection: Any, folded: Folded) -> dict[TotalKey, int]:
-    if not folded.held:
-        return {}
-    _, any_voids = await connection.fetchrow(queries.share_voids)
-    if not any_voids:
-        return {}
-    rows = [{"n": n, "c": c, "s": s, "b": b, "d": d} for n, c, s, b, d in folded.held]
-    return _by_total(await connection.fetch(queries.redeemed_in_voids, orjson.dumps(rows).decode()))
+    async def _in_voids(self, connection: Any, folded: Folded) -> dict[TotalKey, int]:
+        if not folded.held:
+            return {}
+        _, any_voids = await connection.fetchrow(self._queries.share_voids)
+        if not any_voids:
+            return {}
+        rows = [{"n": n, "c": c, "s": s, "b": b, "d": d} for n, c, s, b, d in folded.held]
+        return _by_total(await connection.fetch(self._queries.redeemed_in_voids, orjson.dumps(rows).decode()))
 
 
 def _by_total(rows: Iterable[Any]) -> dict[TotalKey, int]:

@@ -46,6 +46,11 @@ class FigureStore:
     async def campaigns(self) -> list[Row]:
         return await self._rows(queries.campaigns)
 
+    async def regions_and_chains(self) -> dict[str, list[str]]:
+        """All regions and chains that stores have, in order."""
+        row = (await self._rows(queries.regions_and_chains))[0]
+        return {"regions": row["regions"] or [], "chains": row["chains"] or []}
+
     async def matching_stores(
         self, ids: Sequence[str] | None, regions: Sequence[str] | None, chains: Sequence[str] | None
     ) -> list[str]:

@@ -1,0 +1,166 @@
+// The charts of the page, from the same data as the service's pictures: lines and columns by uPlot, bars and the week by elements.
+
+(() => {
+"use strict";
+const number = new Intl.NumberFormat();
+const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+const series = (n) => color(`--s${n % 7 + 1}`);
+
+function drawChart(plot, name, chart) {
+  plot.replaceChildren();
+  if (!chart.rows.length || !chart.rows.some((row) => row.slice(1).some((value) => typeof value === "number" && value !== 0))) {
+    const empty = document.createElement("p");
+    empty.className = "empty";
+    empty.textContent = "Nothing to show yet. It fills as soon as codes are redeemed.";
+    plot.append(empty);
+    return;
+  }
+  ({
+    "top-stores": () => drawBars(plot, chart.rows.map((row) => [row[1], row[2]])),
+    "share": () => drawBars(plot, chart.rows.map((row) => [row[0], row[1], row[2]])),
+    "heatmap": () => drawHeat(plot, chart.rows),
+    "daily": () => drawDaily(plot, chart),
+    "outcomes": () => drawStack(plot, chart),
+    "rank-history": () => drawRanks(plot, chart),
+    "burn-down": () => drawLine(plot, chart),
+    "rates": () => drawColumns(plot, chart.rows.map((row) => row[0]), chart.rows.map((row) => row[2]), "stores"),
+    "days-to-redeem": () => drawColumns(plot, chart.rows.map((row) => String(row[0]).replace(" and more", "+")), chart.rows.map((row) => row[1]), "redemptions"),
+  })[name]();
+}
+
+function drawBars(plot, rows) {
+  const shown = rows.slice(0, 12);
+  const high = Math.max(...shown.filter((row) => !/^[\d,]+ more$/.test(row[0])).map((row) => row[1]));
+  const list = document.createElement("div");
+  list.className = "bars";
+  shown.forEach(([name, value, share], n) => {
+    const label = document.createElement("span");
+    label.className = "name";
+    label.textContent = name;
+    label.title = name;
+    const track = document.createElement("span");
+    const bar = document.createElement("div");
+    bar.className = n ? "bar" : "bar first";
+    bar.style.width = `${Math.min(100, 100 * value / high)}%`;
+    track.append(bar);
+    const figure = document.createElement("span");
+    figure.className = "value";
+    figure.textContent = share ? `${parseFloat(share).toLocaleString(undefined, { maximumFractionDigits: 1 })}\u202f%` : number.format(value);
+    list.append(label, track, figure);
+  });
+  plot.append(list);
+}
+
+function drawHeat(plot, rows) {
+  const high = Math.max(...rows.flatMap((row) => row.slice(1)));
+  const grid = document.createElement("div");
+  grid.className = "heat";
+  ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"].forEach((day, d) => {
+    const label = document.createElement("span");
+    label.textContent = day;
+    grid.append(label);
+    rows.forEach((row) => {
+      const cell = document.createElement("span");
+      cell.className = "cell";
+      cell.style.opacity = String(0.06 + 0.94 * Math.max(0, row[d + 1]) / high);
+      cell.title = `${day} ${row[0]}: ${number.format(row[d + 1])}`;
+      grid.append(cell);
+    });
+  });
+  grid.append(document.createElement("span"));
+  rows.forEach((row, hour) => {
+    const label = document.createElement("span");
+    label.textContent = hour % 6 ? "" : row[0].slice(0, 2);
+    grid.append(label);
+  });
+  plot.append(grid);
+}
+
+// A day as the middle of that day in UTC: the axis is drawn in UTC, so that a label is the campaign's day in every reader's zone.
+const seconds = (day) => Date.parse(`${day}T12:00:00Z`) / 1000;
+
+function base(plot, { y = "", legend = true, ...more }) {
+  const axis = { stroke: color("--muted"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
+  return {
+    width: Math.max(280, plot.clientWidth), height: 250, tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC"),
+    legend: { show: legend }, cursor: { y: false, points: { size: 7 } }, padding: [10, 12, 0, 0],
+    axes: [{ ...axis, grid: { show: false } }, { ...axis, size: 64, label: y, labelSize: 18, labelFont: "12px system-ui", values: (_, ticks) => ticks.map((t) => number.format(t)) }],
+    ...more,
+  };
+}
+
+const bars = (gap = 0.7) => uPlot.paths.bars({ size: [gap, 80] });
+const figure = (_, value) => (value == null ? "–" : number.format(value));
+const dated = { label: "Day", value: (_, value) => (value == null ? "–" : new Date(value * 1000).toLocaleDateString(undefined, { timeZone: "UTC" })) };
+
+function place(plot, options, data) {
+  const chart = new uPlot(options, data, plot);
+  new ResizeObserver(() => chart.setSize({ width: Math.max(280, plot.clientWidth), height: 250 })).observe(plot);
+}
+
+function drawDaily(plot, chart) {
+  const axis = base(plot, { y: "redemptions" });
+  axis.axes.push({ ...axis.axes[1], side: 1, scale: "all", label: "in all", grid: { show: false } });
+  place(plot, {
+    ...axis, scales: { y: { range: (_, low, high) => [Math.min(0, low), Math.max(1, high * 1.08)] }, all: { range: (_, low, high) => [0, Math.max(1, high * 1.08)] } },
+    series: [dated, { label: "Redeemed", fill: color("--rest"), paths: bars(), points: { show: false }, value: figure },
+      { label: "In all", scale: "all", stroke: color("--s2"), width: 2, points: { show: chart.rows.length < 2 }, value: figure }],
+  }, [chart.rows.map((row) => seconds(row[0])), chart.rows.map((row) => row[1]), chart.rows.map((row) => row[2])]);
+}
+
+function drawStack(plot, chart) {
+  const reasons = chart.columns.slice(1);
+  const sums = reasons.map(() => []);
+  for (const row of chart.rows) {
+    let sum = 0;
+    reasons.forEach((_, n) => { sum += row[n + 1]; sums[n].push(sum); });
+  }
+  const order = reasons.map((_, n) => n).reverse();
+  place(plot, {
+    ...base(plot, { y: "refused", legend: false }), scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } },
+    series: [dated, ...order.map((n) => ({ label: reasons[n], fill: series(n), paths: bars(), points: { show: false } }))],
+  }, [chart.rows.map((row) => seconds(row[0])), ...order.map((n) => sums[n])]);
+  const legend = document.createElement("div");
+  legend.className = "legend";
+  reasons.forEach((reason, n) => {
+    const entry = document.createElement("span");
+    entry.className = `k${n % 7 + 1}`;
+    entry.textContent = reason;
+    legend.append(entry);
+  });
+  plot.append(legend);
+}
+
+function drawRanks(plot, chart) {
+  const stores = chart.columns.slice(1);
+  const options = base(plot, { y: "rank" });
+  options.legend = { show: true, live: true };
+  options.scales = { y: { dir: -1, range: () => [0.5, 15.5] } };
+  options.axes[1].splits = () => [1, 5, 10, 15];
+  options.axes[1].values = (_, ticks) => ticks.map(String);
+  place(plot, {
+    ...options,
+    series: [dated, ...stores.map((store, n) => ({ label: store.length > 18 ? `${store.slice(0, 17)}…` : store, stroke: n < 3 ? series(n) : color("--rest"), width: n < 3 ? 2.5 : 1.5, points: { show: chart.rows.length < 2 }, value: figure }))].slice(0, 6),
+  }, [chart.rows.map((row) => seconds(row[0])), ...stores.map((_, n) => chart.rows.map((row) => row[n + 1]))].slice(0, 6));
+}
+
+function drawLine(plot, chart) {
+  place(plot, {
+    ...base(plot, { y: "codes left" }), scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } },
+    series: [dated, { label: "Codes left", stroke: color("--accent"), fill: color("--tint"), width: 2, points: { show: chart.rows.length < 2 }, value: figure }],
+  }, [chart.rows.map((row) => seconds(row[0])), chart.rows.map((row) => row[1])]);
+}
+
+function drawColumns(plot, labels, values, y) {
+  const options = base(plot, { y });
+  const every = Math.ceil(labels.length / 10);
+  options.scales = { x: { time: false, range: [-0.6, labels.length - 0.4] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } };
+  options.axes[0].splits = () => labels.map((_, n) => n).filter((n) => n % every === 0);
+  options.axes[0].values = (_, ticks) => ticks.map((n) => labels[n]);
+  place(plot, {
+    ...options, series: [{ label: "From", value: (_, n) => (n == null ? "–" : labels[n]) }, { label: y, fill: color("--accent"), paths: bars(0.85), points: { show: false }, value: figure }],
+  }, [labels.map((_, n) => n), values]);
+}
+
+window.headOffice = { ...window.headOffice, drawChart };
+})();
