@@ -71,19 +71,23 @@ UPDATE store_counters SET redeemed = 0 WHERE campaign_id = $1
 
 -- name: read_facts
 -- All that deciding a batch needs, as of one moment: ledger entries by serial and by event, counts of the players of both,
--- failed attempts, tallies. Serials; events; player slots; players; tallies from and to (milliseconds).
+-- failed attempts, tallies. OFFSET 0 keeps each lookup inside its list: a plan made while the tables are empty would otherwise
+-- go on reading whole indexes when they have grown. Serials; events; player slots; players; tallies from and to (milliseconds).
 WITH wanted AS (
     SELECT serial, generation FROM redemptions WHERE serial = ANY ($1::text::bigint[])
     UNION
     SELECT r.serial, r.generation
     FROM unnest(string_to_array($2, E'\x1f'), string_to_array($3, E'\x1f')) AS e (platform, event_id)
-    JOIN redemptions r ON r.platform = e.platform AND r.event_id = e.event_id
+    CROSS JOIN LATERAL (
+        SELECT serial, generation FROM redemptions WHERE platform = e.platform AND event_id = e.event_id OFFSET 0) AS r
 ),
 entries AS (
     SELECT r.*, v.event_id AS v_event_id, v.reason AS v_reason, v.occurred_at AS v_occurred_at,
            v.received_at AS v_received_at, v.decided_at AS v_decided_at, v.source_epoch AS v_source_epoch,
            v.source_partition AS v_source_partition, v.source_offset AS v_source_offset
-    FROM wanted JOIN redemptions r USING (serial, generation) LEFT JOIN reversals v USING (serial, generation)
+    FROM wanted AS w
+    CROSS JOIN LATERAL (SELECT * FROM redemptions WHERE serial = w.serial AND generation = w.generation OFFSET 0) AS r
+    LEFT JOIN LATERAL (SELECT * FROM reversals WHERE serial = w.serial AND generation = w.generation OFFSET 0) AS v ON true
 ),
 slots AS (
     SELECT * FROM unnest(string_to_array($4, E'\x1f'), string_to_array($5, E'\x1f'), string_to_array($6, E'\x1f'))
@@ -103,12 +107,14 @@ SELECT
                 'offset', v_source_offset)) END
     )) FROM entries) AS entries,
     (SELECT json_agg(json_build_array(c.campaign_id, c.platform, c.player_id, c.redeemed))
-     FROM slots s JOIN player_counters c
-       ON c.campaign_id = s.campaign_id AND c.platform = s.platform AND c.player_id = s.player_id) AS player_counts,
+     FROM slots s CROSS JOIN LATERAL (
+        SELECT * FROM player_counters
+        WHERE campaign_id = s.campaign_id AND platform = s.platform AND player_id = s.player_id OFFSET 0) AS c) AS player_counts,
     (SELECT json_agg(json_build_array(platform, player_id, times))
      FROM (SELECT a.platform, a.player_id, array_agg(t.at) AS times
            FROM unnest(string_to_array($7, E'\x1f'), string_to_array($8, E'\x1f')) AS p (platform, player_id)
-           JOIN failed_attempts a ON a.platform = p.platform AND a.player_id = p.player_id
+           CROSS JOIN LATERAL (
+               SELECT * FROM failed_attempts WHERE platform = p.platform AND player_id = p.player_id OFFSET 0) AS a
            CROSS JOIN LATERAL unnest(a.times) AS t (at)
            GROUP BY a.platform, a.player_id) AS of_players) AS attempts,
     (SELECT json_agg(json_build_object('platform', t.platform, 'starts_at', t.starts_at, 'requests', t.requests,
@@ -189,21 +195,16 @@ SELECT * FROM json_to_recordset($1::json) AS new (serial bigint, generation inte
     source_offset bigint)
 ON CONFLICT DO NOTHING
 
--- name: add_player_counters
--- Adds counters of players who had none, in key order; those that another transaction has made meanwhile are left out.
-INSERT INTO player_counters (campaign_id, platform, player_id, redeemed)
+-- name: change_player_counters
+-- Sets counters, in key order, that still are what they were when they were read, the same change below what they become; a
+-- player who had none counts as 0. Fewer rows than given means: decide again.
+INSERT INTO player_counters AS c (campaign_id, platform, player_id, redeemed)
 SELECT campaign_id, platform, player_id, redeemed
 FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f'), string_to_array($3, E'\x1f'), $4::text::integer[])
     AS new (campaign_id, platform, player_id, redeemed)
 ORDER BY 1, 2, 3
-ON CONFLICT (campaign_id, platform, player_id) DO NOTHING
-
--- name: change_player_counters
--- Sets counters that still are what they were when they were read; fewer rows than given means: decide again.
-UPDATE player_counters AS c SET redeemed = new.redeemed
-FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f'), string_to_array($3, E'\x1f'), $4::text::integer[],
-    $5::text::integer[]) AS new (campaign_id, platform, player_id, before, redeemed)
-WHERE c.campaign_id = new.campaign_id AND c.platform = new.platform AND c.player_id = new.player_id AND c.redeemed = new.before
+ON CONFLICT (campaign_id, platform, player_id) DO UPDATE SET redeemed = excluded.redeemed
+WHERE c.redeemed = excluded.redeemed - $5
 
 -- name: change_campaign_counters
 -- Changes campaigns' counts where the most that the batch adds still fits under the limit, and where all is counted that has
@@ -264,3 +265,50 @@ DELETE FROM failed_attempts WHERE last_at < $1
 -- name: forget_tallies
 -- Deletes what is too old to matter to any request that the topic still holds (milliseconds).
 DELETE FROM platform_tallies WHERE starts_at < $1
+
+-- name: dump_redemptions
+-- The ledger's redemptions in the order of their key; for COPY.
+SELECT serial, generation, redemption_id, platform, event_id, player_id, campaign_id, batch_id, store_id, store_region, occurred_at,
+    received_at, decided_at, source_epoch, source_partition, source_offset
+FROM redemptions ORDER BY serial, generation
+
+-- name: dump_reversals
+-- The ledger's reversals in the order of their key; for COPY.
+SELECT serial, generation, redemption_id, event_id, reason, occurred_at, received_at, decided_at, source_epoch, source_partition,
+    source_offset
+FROM reversals ORDER BY serial, generation
+
+-- name: hold_ledger
+-- Nobody decides or mends until the transaction ends.
+LOCK TABLE redemptions, reversals, positions IN SHARE ROW EXCLUSIVE MODE
+
+-- name: wait_for_outcomes_within_loading
+-- Loading a ledger encodes its outcomes between statements: for a minute at a time the transaction may be idle.
+SET LOCAL idle_in_transaction_session_timeout = '60s'
+
+-- name: count_ledger
+-- How many redemptions and reversals there are, and the highest epoch and partition that they came from.
+SELECT (SELECT count(*) FROM redemptions) AS redemptions, (SELECT count(*) FROM reversals) AS reversals,
+    (SELECT max(source_epoch) FROM (SELECT source_epoch FROM redemptions UNION ALL SELECT source_epoch FROM reversals) AS e) AS epoch,
+    (SELECT max(source_partition) FROM (SELECT source_partition FROM redemptions UNION ALL
+        SELECT source_partition FROM reversals) AS p) AS partition
+
+-- name: ledger_of_partition
+-- Every entry that was accepted or reversed by a request of one partition, with its reversal.
+SELECT json_build_object(
+    'serial', r.serial, 'generation', r.generation, 'redemption_id', r.redemption_id, 'platform', r.platform,
+    'event_id', r.event_id, 'player_id', r.player_id, 'campaign_id', r.campaign_id, 'batch_id', r.batch_id,
+    'store_id', r.store_id, 'store_region', r.store_region, 'occurred_at', r.occurred_at, 'received_at', r.received_at,
+    'decided_at', r.decided_at,
+    'source', json_build_object('epoch', r.source_epoch, 'partition', r.source_partition, 'offset', r.source_offset),
+    'reversal', CASE WHEN v.serial IS NOT NULL THEN json_build_object(
+        'event_id', v.event_id, 'reason', v.reason, 'occurred_at', v.occurred_at, 'received_at', v.received_at,
+        'decided_at', v.decided_at,
+        'source', json_build_object('epoch', v.source_epoch, 'partition', v.source_partition, 'offset', v.source_offset)) END
+)::text AS entry
+FROM redemptions r LEFT JOIN reversals v USING (serial, generation)
+WHERE r.source_partition = $1 OR v.source_partition = $1
+
+-- name: campaigns_of_ledger
+-- The campaigns that anything was redeemed of.
+SELECT DISTINCT campaign_id FROM redemptions ORDER BY 1

@@ -7,7 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 
@@ -31,6 +31,10 @@ from shared.telemetry import metrics
 FETCH_WAIT_SECONDS: Final = 0.5
 FULL_SHARE: Final = 0.1
 """A batch below this share of the most is followed by a short pause, so that light load is not decided record by record."""
+
+SHRINK: Final = 4
+LEAST_RECORDS: Final = 20
+"""A batch that Postgres does not take in time is tried again smaller; what it takes, grows again."""
 
 DECIDED = metrics.counter("redemption_outcomes_total", "Outcomes published", ("outcome",))
 BATCH = metrics.sizes("redemption_batch_records", "Records a batch")
@@ -79,6 +83,8 @@ class PartitionLoop:
     now: Callable[[], datetime]
     batch_records: int
     pace_seconds: float
+    sizes: dict[int, int] = field(default_factory=dict)
+    """Partitions whose batches are smaller for now, because one was not decided in time."""
 
     async def run(self, partition: Partition) -> None:
         """Works until the partition is revoked (PartitionRevoked), or what it stands on has to be read anew (returns).
@@ -99,13 +105,16 @@ class PartitionLoop:
                 raise Retryable(str(error)) from error
 
     async def _step(self, partition: Partition, ledger: PartitionLedger, place: Place) -> Place:
-        records = await partition.fetch(self.batch_records, FETCH_WAIT_SECONDS)
+        size = self.sizes.get(place.partition, self.batch_records)
+        records = await partition.fetch(size, FETCH_WAIT_SECONDS)
         if not records:
             return place
         started = fetched_at = time.monotonic()
         understood = await self._understand(records, place, fetched_at)
         started = _note("understand", started)
+        self.sizes[place.partition] = max(size // SHRINK, LEAST_RECORDS)
         decided = await self._decide(ledger, place, understood, records[-1])
+        self.sizes[place.partition] = min(size * 2, self.batch_records)
         started = _note("decide", started)
         await publish_outcomes(self.publisher, decided.outbox)
         _note("publish", started)

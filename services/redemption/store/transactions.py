@@ -205,17 +205,11 @@ class LedgerTransaction:
         )
 
     async def _change_player_counters(self, changes: Mapping[PlayerSlot, int], counts: Mapping[PlayerSlot, int]) -> None:
-        added = [(slot, change) for slot, change in changes.items() if slot not in counts]
-        changed = [(slot, counts[slot], counts[slot] + change) for slot, change in changes.items() if slot in counts]
-        if added:
-            columns = _columns([slot for slot, _ in added], 3)
-            status = await self._connection.execute(QUERIES.add_player_counters, *columns, numbers([n for _, n in added]))
-            _expect(status, "INSERT 0", len(added), "a player was counted by another transaction")
-        if changed:
-            columns = _columns([slot for slot, _, _ in changed], 3)
-            before, after = numbers([b for _, b, _ in changed]), numbers([a for _, _, a in changed])
-            status = await self._connection.execute(QUERIES.change_player_counters, *columns, before, after)
-            _expect(status, "UPDATE", len(changed), "a player's count was changed by another transaction")
+        for change in sorted(set(changes.values())):
+            slots = sorted(slot for slot, changed in changes.items() if changed == change)
+            after = numbers([counts.get(slot, 0) + change for slot in slots])
+            status = await self._connection.execute(QUERIES.change_player_counters, *_columns(slots, 3), after, change)
+            _expect(status, "INSERT 0", len(slots), "a player's count was changed by another transaction")
 
     async def _change_campaign_counters(
         self, changes: Mapping[str, Change], totals: Mapping[str, int], counting: Counting

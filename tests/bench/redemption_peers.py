@@ -1,0 +1,73 @@
+"""What redemption is measured next to: programs that someone could reasonably have written first. Run as processes.
+
+`python -m tests.bench.redemption_peers plain|sensible` with KAFKA_BOOTSTRAP_SERVERS, KAFKA_TOPIC_PREFIX, DATABASE_URL.
+"""
+
+import asyncio
+import os
+import sys
+from typing import Any
+
+import asyncpg
+import orjson
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+TABLE = """
+CREATE TABLE IF NOT EXISTS plain_redemptions (
+    code text PRIMARY KEY, platform text NOT NULL, event_id text NOT NULL, player_id text NOT NULL,
+    redeemed_at timestamptz NOT NULL DEFAULT now(), UNIQUE (platform, event_id)
+)
+"""
+INSERT = "INSERT INTO plain_redemptions (code, platform, event_id, player_id) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
+
+
+async def plain(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, ledger: Any, topic: str) -> None:
+    """One record, one INSERT, one send, one commit."""
+    async for record in consumer:
+        request = orjson.loads(record.value)
+        done = await ledger.execute(INSERT, request["code"], request["platform"], request["event_id"], request["player_id"])
+        await producer.send_and_wait(topic, _outcome(request, done), key=record.key, partition=record.partition)
+        await consumer.commit()
+
+
+async def sensible(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, ledger: Any, topic: str) -> None:
+    """`getmany`, one `executemany`, a `send` for each record, one commit a batch."""
+    while True:
+        for tp, records in (await consumer.getmany(timeout_ms=500, max_records=2_000)).items():
+            requests = [orjson.loads(record.value) for record in records]
+            async with ledger.transaction():
+                await ledger.executemany(INSERT, [(r["code"], r["platform"], r["event_id"], r["player_id"]) for r in requests])
+            sent = [
+                await producer.send(topic, _outcome(request, "INSERT 0 1"), key=record.key, partition=tp.partition)
+                for record, request in zip(records, requests, strict=True)
+            ]
+            await asyncio.gather(*sent)
+            await consumer.commit({tp: records[-1].offset + 1})
+
+
+def _outcome(request: dict[str, Any], done: str) -> bytes:
+    outcome = "REDEEMED" if done == "INSERT 0 1" else "ALREADY_REDEEMED"
+    return orjson.dumps({**request, "outcome": outcome, "duplicate": False})
+
+
+async def main(way: str) -> None:
+    servers, prefix = os.environ["KAFKA_BOOTSTRAP_SERVERS"], os.environ["KAFKA_TOPIC_PREFIX"]
+    ledger = await asyncpg.connect(os.environ["DATABASE_URL"], server_settings={"search_path": "redemption"})
+    await ledger.execute(TABLE)
+    consumer = AIOKafkaConsumer(
+        f"{prefix}game.redemptions.v1",
+        bootstrap_servers=servers,
+        group_id=f"{prefix}{way}",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+    producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all")
+    await consumer.start()
+    await producer.start()
+    await {"plain": plain, "sensible": sensible}[way](consumer, producer, ledger, f"{prefix}promo.outcomes.v1")
+
+
+if __name__ == "__main__":
+    import uvloop
+
+    uvloop.run(main(sys.argv[1]))
