@@ -8,7 +8,10 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
 
-from services.ranking.api import routes
+from services.ranking.api.boards import RankingApi
+from services.ranking.api.cors import allow_origins
+from services.ranking.api.pages import Portal
+from services.ranking.api.routes import routes
 from services.ranking.consumer import GROUP, OutcomeFold, OutcomesIntoMemory, learn_campaigns, reference_topics
 from services.ranking.domain.calendar import EPOCH, Window
 from services.ranking.handlers import recounting
@@ -86,14 +89,16 @@ async def running(settings: RankingSettings) -> AsyncIterator[RunningService]:
 
         database, readiness = DatabaseWatch(scores.ping), Readiness()
         watch_readiness(readiness, boards=boards, reference=reference, group=group, database=database)
+        pages = Pages(WEB)
         app = build_web_app(
             DESCRIPTION,
-            routes(answers, certified, live),
+            routes(RankingApi(answers, certified, live), Portal(pages, tokens)),
             tokens=tokens,
             readiness=readiness,
             unavailable=is_unavailable,
-            pages=Pages(WEB),
+            pages=pages,
         )
+        allow_origins(app, settings.cors_origins)
 
         await stack.enter_async_context(background({"reference": reference.run}))
         await reference.wait_loaded()

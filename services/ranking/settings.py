@@ -23,3 +23,10 @@ class RankingSettings(ServiceSettings):
     ranking_certify_seconds: float = Field(
         default=10.0, gt=0, le=3600, description="How often is looked for windows to certify"
     )
+    ranking_cors_origins: str = Field(
+        default="", description="Origins whose pages may read boards, separated by commas; * for any. None by default"
+    )
+
+    @property
+    def cors_origins(self) -> frozenset[str]:
+        return frozenset(origin.strip().rstrip("/") for origin in self.ranking_cors_origins.split(",") if origin.strip())

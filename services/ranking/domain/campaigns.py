@@ -228,9 +228,16 @@ class CampaignBoards:
         found = [rank for rank in (past or None, table.standing(number).rank) if rank is not None]
         return min(found, default=None)
 
-    def days(self) -> list[date]:
-        """The days of which something was counted."""
-        return self._scores.days
+    def history(self, number: int, *, today: date) -> list[tuple[date, int | None, int]]:
+        """The store's rank and score on the all-time board at the end of each day with a count, the last one as of now."""
+        shown, found = self._roster.members(OVERALL), []
+        for day, scores in self._scores.ends_of_days(before=date.max):
+            if day <= today and number < len(scores):
+                score = int(scores[number])
+                ranked = number < len(shown) and bool(shown[number]) and score > 0
+                rank = 1 + int(np.count_nonzero(shown[: len(scores)] & (scores > score))) if ranked else None
+                found.append((day, rank, score))
+        return found
 
     def _board(self, period: Period, by: Measure) -> Board:
         kept = self._boards.get((period, by))

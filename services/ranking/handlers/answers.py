@@ -112,6 +112,49 @@ class Standings(msgspec.Struct, frozen=True, kw_only=True):
     standings: Sequence[StoreStanding]
 
 
+class CampaignSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A campaign that has boards."""
+
+    id: str
+    name: str
+    time_zone: str
+    starts_at: Moment
+    ends_at: Moment
+    today: date
+
+
+class CampaignList(msgspec.Struct, frozen=True, kw_only=True):
+    """Running campaigns first, then those to come, then those that are over."""
+
+    items: Sequence[CampaignSummary]
+    next_cursor: None = None
+
+
+class ScopeList(msgspec.Struct, frozen=True, kw_only=True):
+    """Names as the parameter `scope` takes them after `region:`, `chain:` and `peer:`."""
+
+    regions: Sequence[str]
+    chains: Sequence[str]
+    peers: Sequence[str]
+
+
+class PastRank(msgspec.Struct, frozen=True, kw_only=True):
+    """At the end of a day, or as of now for today."""
+
+    date: date
+    rank: int | None
+    score: int
+
+
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """A store's rank over time on the all-time board; days without a redemption anywhere are left out."""
+
+    campaign_id: str
+    store_id: str
+    store_name: str
+    days: Sequence[PastRank]
+
+
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """A leaderboard's bytes for one version, cut where the answer's own time goes in."""
@@ -179,6 +222,70 @@ class Answers:
     def standings(self, wanted: Wanted, store_ids: Sequence[str], *, now: datetime) -> Standings:
         """Raises WrongValue where a store of the list is not known."""
         table = self._table(wanted, now)
+        found = [self._place(table, index, store_id) for index, store_id in enumerate(store_ids)]
+        return self._standings(wanted, table, found, now)
+
+    def search(self, wanted: Wanted, text: str, *, limit: int, now: datetime) -> Standings:
+        """The standings of shown stores whose name or id holds the text, the best placed first."""
+        table, sought = self._table(wanted, now), text.casefold()
+        found = [
+            table.standing(number)
+            for facts in self._boards.roster
+            if facts.shown and (sought in facts.name.casefold() or sought in facts.id.casefold())
+            for number in [self._store(facts.id)]
+        ]
+        found.sort(key=lambda one: (one.position is None, one.position or 0, one.store_id))
+        return self._standings(wanted, table, found[:limit], now)
+
+    def history(self, campaign_id: str, store_id: str, *, now: datetime) -> History:
+        campaign, number = self._campaign(campaign_id), self._store(store_id)
+        facts = self._boards.roster.get(number)
+        days = campaign.history(number, today=campaign.today(now))
+        return History(
+            campaign_id=campaign_id,
+            store_id=store_id,
+            store_name=facts.name if facts else store_id,
+            days=[PastRank(date=day, rank=rank, score=score) for day, rank, score in days],
+        )
+
+    def campaigns(self, now: datetime) -> CampaignList:
+        def order(campaign: CampaignBoards) -> tuple[bool, bool, float, str]:
+            facts = campaign.facts
+            return facts.ends_at <= now, facts.starts_at > now, -facts.starts_at.timestamp(), facts.id
+
+        return CampaignList(
+            items=[
+                CampaignSummary(
+                    id=campaign.facts.id,
+                    name=campaign.facts.name,
+                    time_zone=campaign.facts.time_zone,
+                    starts_at=campaign.facts.starts_at,
+                    ends_at=campaign.facts.ends_at,
+                    today=campaign.today(now),
+                )
+                for campaign in sorted(self._boards.campaigns.values(), key=order)
+            ]
+        )
+
+    def scopes(self, campaign_id: str) -> ScopeList:
+        """Of all shown stores: whoever hands out codes of the campaign is among them."""
+        self._campaign(campaign_id)
+        shown = [facts for facts in self._boards.roster if facts.shown]
+        return ScopeList(
+            regions=sorted({facts.region for facts in shown if facts.region}),
+            chains=sorted({facts.chain for facts in shown if facts.chain}),
+            peers=sorted({facts.peer_group for facts in shown if facts.peer_group}),
+        )
+
+    def as_of(self, now: datetime) -> datetime:
+        return self._boards.as_of(now)
+
+    def store_chain(self, store_id: str) -> str | None:
+        """The chain of a store, None without one or for a store that is not known."""
+        found = self._boards.roster.find(store_id)
+        return found[1].chain if found else None
+
+    def _standings(self, wanted: Wanted, table: Table, found: Sequence[StoreStanding], now: datetime) -> Standings:
         as_of = self._boards.as_of(now)
         return Standings(
             campaign_id=wanted.campaign_id,
@@ -191,16 +298,8 @@ class Answers:
             version=table.version,
             total=table.total,
             certified=table.certified,
-            standings=[self._place(table, index, store_id) for index, store_id in enumerate(store_ids)],
+            standings=found,
         )
-
-    def as_of(self, now: datetime) -> datetime:
-        return self._boards.as_of(now)
-
-    def store_chain(self, store_id: str) -> str | None:
-        """The chain of a store, None without one or for a store that is not known."""
-        found = self._boards.roster.find(store_id)
-        return found[1].chain if found else None
 
     def _place(self, table: Table, index: int, store_id: str) -> StoreStanding:
         try:

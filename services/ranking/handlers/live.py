@@ -2,8 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import Final
 
@@ -48,7 +48,7 @@ class Channel:
         if bell is not None and not bell.done():
             bell.set_result(None)
 
-    async def events(self, seen_version: str) -> AsyncIterator[bytes]:
+    async def events(self, seen_version: str) -> AsyncGenerator[bytes, None]:
         """The events for a listener that has seen a version (empty: none), until the channel closes."""
         seen_fresh = self.fresh_number
         while not self.closed:
@@ -79,7 +79,7 @@ class LiveBoards:
     def listeners(self) -> int:
         return sum(channel.listeners for channel in self._channels.values())
 
-    async def listen(self, wanted: Wanted, *, offset: int, limit: int, last_version: str) -> AsyncIterator[bytes]:
+    async def listen(self, wanted: Wanted, *, offset: int, limit: int, last_version: str) -> AsyncGenerator[bytes, None]:
         """Events of a board, ready to be written. Nothing is sent for the version that the listener has already."""
         key = (wanted, offset, limit)
         channel = self._channels.get(key)
@@ -89,8 +89,9 @@ class LiveBoards:
         channel.listeners += 1
         channel.closed = self._closed
         try:
-            async for event in channel.events(last_version):
-                yield event
+            async with aclosing(channel.events(last_version)) as events:
+                async for event in events:
+                    yield event
         finally:
             channel.listeners -= 1
             if not channel.listeners and self._channels.get(key) is channel:

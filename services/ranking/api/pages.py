@@ -1,0 +1,61 @@
+"""The page for stores: signing in with a token, which a cookie keeps, and the page, which asks the routes for the rest."""
+
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+from aiohttp import web
+
+from shared.web.pages import TOKEN_COOKIE, Pages, forget_token, keep_token
+from shared.web.routes import Call, NoFields
+from shared.web.tokens import Principal, TokenDirectory
+
+READING: Final = ("reports", "store:*", "chain:*")
+MOST_TOKEN_CHARACTERS: Final = 512
+NOT_KNOWN: Final = "This token is not known here, or it has expired. Ask head office for a new one."
+MAY_NOT_READ: Final = "This token is good, but not for boards. Ask head office for your store's token."
+
+
+class Portal:
+    """The page of the ranking service."""
+
+    def __init__(self, pages: Pages, tokens: TokenDirectory) -> None:
+        self._pages = pages
+        self._tokens = tokens
+
+    async def page(self, call: Call[NoFields, NoFields]) -> web.StreamResponse:
+        """The live board for who has a token in the cookie, else the question for one."""
+        token = call.request.cookies.get(TOKEN_COOKIE)
+        principal = await self._tokens.authenticate(token, now=datetime.now(UTC)) if token else None
+        if principal is None or not principal.matches(READING):
+            return self._pages.render(call.request, "sign_in.html", {"problem": ""})
+        return self._pages.render(call.request, "portal.html", {"stores": sorted(principal.named("store"))})
+
+    async def sign_in(self, call: Call[Any, Any]) -> web.StreamResponse:
+        """Keeps the token that a form sent, and goes on to the page."""
+        _refuse_other_origins(call.request)
+        form = await call.request.post()
+        token = str(form.get("token", "")).strip()[:MOST_TOKEN_CHARACTERS]
+        principal: Principal | None = await self._tokens.authenticate(token, now=datetime.now(UTC)) if token else None
+        if principal is None or not principal.matches(READING):
+            problem = NOT_KNOWN if principal is None else MAY_NOT_READ
+            return self._pages.render(call.request, "sign_in.html", {"problem": problem}, status=HTTPStatus.FORBIDDEN)
+        response = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": "/"})
+        keep_token(response, token, secure=call.request.secure)
+        return response
+
+    async def sign_out(self, call: Call[Any, Any]) -> web.StreamResponse:
+        """Forgets the token."""
+        _refuse_other_origins(call.request)
+        response = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": "/"})
+        forget_token(response)
+        return response
+
+
+def _refuse_other_origins(request: web.Request) -> None:
+    """A form of another site may neither sign a reader in nor out.
+
+    Browsers say where a request comes from (Fetch Metadata); under our referrer policy they leave Origin as `null`.
+    """
+    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
+        raise web.HTTPForbidden(reason="This form belongs to another site")
