@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from services.codegen.api.routes import Handlers, api_routes
+from services.codegen.api.pages.words import FILTERS
+from services.codegen.api.routes import Handlers, api_routes, page_routes
 from services.codegen.consumer import MarksAge, outcome_group
 from services.codegen.domain.refusals import NotYet, Refused
 from services.codegen.handlers.announcing import Announcements
@@ -18,14 +19,18 @@ from services.codegen.handlers.batches import BatchHandlers, Minting
 from services.codegen.handlers.campaigns import CampaignHandlers
 from services.codegen.handlers.codes import CodeHandlers
 from services.codegen.handlers.exports import ExportHandlers
+from services.codegen.handlers.fixture_loading import FixtureLoading
+from services.codegen.handlers.fixtures import dump
 from services.codegen.handlers.keys import WrongKeys, check_keys
 from services.codegen.handlers.loading import Loader, OnCpu
 from services.codegen.handlers.marking import Marking
+from services.codegen.handlers.overview import OverviewHandlers
 from services.codegen.handlers.relaying import Relaying
 from services.codegen.handlers.stores import StoreHandlers
 from services.codegen.handlers.tokens import TokenHandlers, bootstrap
 from services.codegen.handlers.voids import VoidHandlers
 from services.codegen.jobs.relay import Relay
+from services.codegen.jobs.sealing import seal_audit_log
 from services.codegen.jobs.worker import Worker
 from services.codegen.settings import CodegenSettings
 from services.codegen.store.database import SCHEMA, Database, open_database
@@ -59,6 +64,9 @@ __all__ = [
     "Refused",
     "api_routes",
     "bootstrap_admin_token",
+    "dump_fixtures",
+    "fixture_loading",
+    "rebuild_register_marks",
     "running",
 ]
 
@@ -88,7 +96,9 @@ async def running(settings: CodegenSettings, ring: KeyRing | None = None) -> Asy
             refresh=lambda: _read_tokens(follower, announcements), age_seconds=lambda: follower.seconds_since_end(TOKENS.name)
         )
         follower = TopicFollower(settings.kafka, {TOKENS.name: tokens.apply})
-        handlers = _handlers(settings, database, ring, announcements, MarksAge(ends, marking.places), on_cpu)
+        marks = MarksAge(ends, marking.places)
+        overview = OverviewHandlers(database, ends)
+        handlers = _handlers(settings, database, ring, announcements, marks, overview, on_cpu)
         loader = Loader(
             database,
             ring,
@@ -98,16 +108,23 @@ async def running(settings: CodegenSettings, ring: KeyRing | None = None) -> Asy
         )
         worker = Worker(loader, handlers.batches)
         readiness = _readiness(follower, relay, group)
+        pages = Pages(HERE / "web", filters=FILTERS)
         app = build_web_app(
             DESCRIPTION,
-            api_routes(handlers),
+            [*api_routes(handlers), *page_routes(handlers, pages, tokens)],
             tokens=tokens,
             readiness=readiness,
             unavailable=is_unavailable,
-            pages=Pages(HERE / "web"),
+            pages=pages,
         )
         url = await stack.enter_async_context(serving(app, host=settings.host, port=settings.port))
-        tasks = {"tokens": follower.run, "relay": relay.run, "outcomes": group.run, "worker": worker.run}
+        tasks = {
+            "tokens": follower.run,
+            "relay": relay.run,
+            "outcomes": group.run,
+            "worker": worker.run,
+            "sealing": lambda: seal_audit_log(handlers.audit),
+        }
         await stack.enter_async_context(background(tasks))
         yield RunningService(name=SCHEMA, url=url, readiness=readiness)
 
@@ -130,6 +147,26 @@ async def rebuild_register_marks(settings: CodegenSettings | None = None) -> Non
         await Marking(database).forget()
 
 
+async def dump_fixtures(folder: Path, *, register: bool, new_codes: bool, settings: CodegenSettings | None = None) -> None:
+    """Writes campaigns, stores, batches and voids, all as of one moment, into a folder that is there and empty."""
+    settings = settings or read_settings(CodegenSettings)
+    async with open_database(settings.database_url, connections=1) as database:
+        await dump(database, folder, register=register, new_codes=new_codes)
+
+
+@asynccontextmanager
+async def fixture_loading(
+    settings: CodegenSettings | None = None, ring: KeyRing | None = None
+) -> AsyncIterator[FixtureLoading]:
+    """Loads dumps into an empty system; a running codegen sends what the other services must learn of."""
+    settings, ring = settings or read_settings(CodegenSettings), ring or read_code_keys()
+    async with open_database(settings.database_url, connections=2) as database, LogInspector(settings.kafka) as ends:
+        announcements = Announcements(database, nudge=lambda: None, timeout_seconds=settings.codegen_acknowledge_seconds)
+        orders = BatchHandlers(database, announcements, _minting(settings, ring))
+        with cpu_thread() as on_cpu:
+            yield FixtureLoading(database, ring, orders, announcements, ends, on_cpu=on_cpu)
+
+
 @contextmanager
 def cpu_thread() -> Iterator[OnCpu]:
     """The one place for CPU work: a thread beside the event loop. numpy and AES let go of the interpreter meanwhile."""
@@ -150,20 +187,25 @@ def _handlers(
     ring: KeyRing,
     announcements: Announcements,
     marks: MarksAge,
+    overview: OverviewHandlers,
     on_cpu: OnCpu,
 ) -> Handlers:
-    minting = Minting(ring=ring, words=settings.codegen_words, least_guesses_per_hit=settings.codegen_least_guesses_per_hit)
     codes = CodeHandlers(database, ring, marks_as_of=marks.as_of)
     return Handlers(
         campaigns=CampaignHandlers(database, announcements),
         stores=StoreHandlers(database, announcements),
-        batches=BatchHandlers(database, announcements, minting),
+        batches=BatchHandlers(database, announcements, _minting(settings, ring)),
         exports=ExportHandlers(database, ring, on_cpu=on_cpu),
         voids=VoidHandlers(database, announcements, marks_current=marks.current),
         codes=codes,
         tokens=TokenHandlers(database, announcements),
         audit=AuditHandlers(database),
+        overview=overview,
     )
+
+
+def _minting(settings: CodegenSettings, ring: KeyRing) -> Minting:
+    return Minting(ring=ring, words=settings.codegen_words, least_guesses_per_hit=settings.codegen_least_guesses_per_hit)
 
 
 async def _check_keys(database: Database, ring: KeyRing) -> None:

@@ -24,6 +24,23 @@ UPDATE campaigns SET name = $2, starts_at = $3, ends_at = $4, time_zone = $5, ga
     per_store = $9, total = $10, paused = $11, archived = $12, revision = $13, updated_at = $14
 WHERE id = $1;
 
+-- name: campaign_figures
+-- Per campaign: codes of published batches, and of those that are ready.
+SELECT campaign_id, coalesce(sum(count) FILTER (WHERE state = 'published'), 0)::bigint AS issued,
+    coalesce(sum(count) FILTER (WHERE state = 'ready'), 0)::bigint AS ready
+FROM batches GROUP BY campaign_id;
+
+-- name: campaign_redeemed
+-- Per campaign: codes that count as redeemed.
+SELECT b.campaign_id, count(*) AS redeemed
+FROM batches b JOIN redemptions r ON r.serial BETWEEN b.first_serial AND b.last_serial
+WHERE b.state = 'published' AND r.redeemed_at IS NOT NULL AND NOT r.released GROUP BY b.campaign_id;
+
+-- name: campaign_void
+-- Per campaign: codes that were made void.
+SELECT b.campaign_id, sum(v.codes)::bigint AS void FROM void_ranges v JOIN batches b ON b.id = v.batch_id
+WHERE b.state = 'published' GROUP BY b.campaign_id;
+
 -- name: list_campaigns
 -- A page of campaigns in the order of their ids.
 SELECT * FROM campaigns WHERE id > $1 ORDER BY id LIMIT $2;
@@ -55,6 +72,10 @@ WHERE stores.id = s.id;
 -- name: list_stores
 -- A page of stores in the order of their ids.
 SELECT * FROM stores WHERE id > $1 ORDER BY id LIMIT $2;
+
+-- name: count_stores
+-- How many stores there are.
+SELECT count(*) FROM stores;
 
 -- name: known_stores
 -- Number and id of those of the named stores that are there.
@@ -358,6 +379,10 @@ FROM jsonb_to_recordset($3) AS r (first bigint, last bigint, batch_id text, stor
 SELECT v.id, v.reason, v.target, v.outstanding, v.voided_by, v.voided_at FROM voids v
 WHERE v.id > $1 ORDER BY v.id LIMIT $2;
 
+-- name: latest_voids
+-- The latest voids, newest first.
+SELECT id, reason, target, outstanding, voided_by, voided_at FROM voids ORDER BY voided_at DESC, id LIMIT $1;
+
 -- name: insert_token
 -- Adds a token by its hash.
 INSERT INTO tokens (id, name, sha256, scopes, expires_at, created_by, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING *;
@@ -381,6 +406,31 @@ SELECT pg_advisory_xact_lock(hashtextextended('codegen.tokens', 0));
 -- name: has_admin_token
 -- Whether a token that can administer is valid at a moment.
 SELECT EXISTS (SELECT FROM tokens WHERE 'admin' = ANY (scopes) AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $1));
+
+-- name: let_audit_grow
+-- Entries are added side by side, but not while the log is being sealed.
+SELECT pg_advisory_xact_lock_shared(hashtextextended('codegen.audit', 0));
+
+-- name: hold_audit
+-- Whether no entry is being added now; new ones are held up then, and no id below the highest is to come any more. It does not
+-- wait, so that it is in nobody's way.
+SELECT pg_try_advisory_xact_lock(hashtextextended('codegen.audit', 0));
+
+-- name: audit_between
+-- Entries from an id to another, in order, at most so many.
+SELECT id, at, actor, action, subject, details FROM audit WHERE id BETWEEN $1 AND $2 ORDER BY id LIMIT $3;
+
+-- name: last_audit_block
+-- The block that was sealed last.
+SELECT * FROM audit_blocks ORDER BY number DESC LIMIT 1;
+
+-- name: list_audit_blocks
+-- Blocks above a number, in order.
+SELECT * FROM audit_blocks WHERE number > $1 ORDER BY number LIMIT $2;
+
+-- name: insert_audit_block
+-- Adds a block; a unique violation means that another copy sealed meanwhile, which the lock rules out.
+INSERT INTO audit_blocks (number, first_id, last_id, entries, previous_hash, hash) VALUES ($1, $2, $3, $4, $5, $6);
 
 -- name: insert_audit
 -- Notes what an admin did.

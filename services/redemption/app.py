@@ -18,6 +18,7 @@ from services.redemption.handlers.asking import Asking
 from services.redemption.handlers.codes import CodeReader
 from services.redemption.handlers.dead_letters import DeadLetters
 from services.redemption.handlers.deciding import Deciding
+from services.redemption.handlers.fixtures import CannotLoad, LedgerFixtures
 from services.redemption.handlers.partition_loop import PartitionLoop
 from services.redemption.handlers.positions import NothingToMend, Positions
 from services.redemption.handlers.reading import Understanding
@@ -26,11 +27,13 @@ from services.redemption.handlers.synchronous import OutcomeWaiters, Submitting
 from services.redemption.jobs import forget_old_attempts, stop_following_when_idle, watch_breakers
 from services.redemption.settings import RedemptionSettings
 from services.redemption.store.errors import PlaceLost
+from services.redemption.store.fixtures import LedgerFiles, UnreadableLedger
 from services.redemption.store.lookups import Lookups
 from services.redemption.store.mending import Mending
 from services.redemption.store.pools import SCHEMA, open_ledger
+from shared.codes.key_ring import KeyRing
 from shared.contracts.topics import TOKENS
-from shared.environment import KafkaConnection, read_code_keys
+from shared.environment import KafkaConnection, read_code_keys, read_settings
 from shared.kafka.following import TopicFollower
 from shared.kafka.groups import PartitionGroup
 from shared.kafka.inspecting import LogInspector
@@ -45,11 +48,15 @@ from shared.web.tokens import TokenDirectory
 __all__ = [
     "MIGRATIONS",
     "SCHEMA",
+    "CannotLoad",
     "NothingToMend",
     "PlaceLost",
     "RedemptionSettings",
+    "UnreadableLedger",
     "api_routes",
     "dead_letters",
+    "dump_ledger",
+    "ledger_fixtures",
     "main",
     "positions",
     "running",
@@ -163,6 +170,27 @@ async def dead_letters(kafka: KafkaConnection) -> AsyncIterator[DeadLetters]:
     """The operators' commands on dead letters."""
     async with Publisher(kafka) as publisher, LogInspector(kafka) as inspector:
         yield DeadLetters(inspector, publisher)
+
+
+async def dump_ledger(folder: Path, settings: RedemptionSettings | None = None) -> None:
+    """Writes the ledger, as of one moment, into a folder that is there."""
+    settings = settings or read_settings(RedemptionSettings)
+    async with open_ledger(settings.database_url, max_size=1) as ledger:
+        await LedgerFiles(ledger.pool).dump(folder)
+
+
+@asynccontextmanager
+async def ledger_fixtures(
+    settings: RedemptionSettings | None = None, keys: KeyRing | None = None
+) -> AsyncIterator[LedgerFixtures]:
+    """Loads a dumped ledger into an empty system. May run beside the service."""
+    settings, keys = settings or read_settings(RedemptionSettings), keys or read_code_keys()
+    async with (
+        open_ledger(settings.database_url, max_size=2) as ledger,
+        Publisher(settings.kafka) as publisher,
+        LogInspector(settings.kafka) as inspector,
+    ):
+        yield LedgerFixtures(LedgerFiles(ledger.pool), Mending(ledger.pool), inspector, publisher, keys)
 
 
 def now() -> datetime:

@@ -1,6 +1,7 @@
 """What a dump holds of codegen: a file for each kind, a JSON object a line. Codes' texts and keys are in none of them."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
+from itertools import pairwise
 from typing import Any, Final
 
 import msgspec
@@ -155,7 +156,9 @@ def check_ring(batches: Iterable[BatchFixture], ring: KeyRing) -> None:
     for batch in sorted(batches, key=lambda batch: batch.first_serial):
         key = ring.by_id(batch.key_id)
         if key is None:
-            raise BadFixtures(f"the batch {batch.id} was made with the key {batch.key_id}, which the key ring here does not have")
+            raise BadFixtures(
+                f"the batch {batch.id} was made with the key {batch.key_id}, which the key ring here does not have"
+            )
         if key.check_value != batch.key_check:
             raise BadFixtures(
                 f"the batch {batch.id} was made with another key {batch.key_id} than the one of the key ring here "
@@ -165,3 +168,35 @@ def check_ring(batches: Iterable[BatchFixture], ring: KeyRing) -> None:
     ages = [[key.id for key in ring.keys].index(key_id) for key_id in wanted]
     if ages != sorted(ages):
         raise BadFixtures(f"the key ring here has its keys in another order; the batches need {', then '.join(wanted)}")
+
+
+def check_batches(
+    batches: Sequence[BatchFixture], campaigns: Set[str], stores: Set[str], serials: Sequence[SerialsFixture]
+) -> None:
+    """Raises BadFixtures for a batch that does not fit: to the campaigns, the stores, its own count, or the serials."""
+    for batch in batches:
+        missing = sorted({allotment.store_id for allotment in batch.allotments} - stores)
+        if batch.campaign_id not in campaigns or missing:
+            what = f"the stores {', '.join(missing[:3])}" if missing else f"the campaign {batch.campaign_id}"
+            raise BadFixtures(f"{BATCHES_FILE}: the batch {batch.id} needs {what}, which the dump does not have")
+        if sum(allotment.count for allotment in batch.allotments) != batch.count:
+            raise BadFixtures(f"{BATCHES_FILE}: the allotments of the batch {batch.id} do not come to its count")
+        if not _has_place(batch, serials):
+            raise BadFixtures(f"{BATCHES_FILE}: the serials of the batch {batch.id} are not in {SERIALS_FILE}")
+    ordered = sorted(batches, key=lambda batch: batch.first_serial)
+    for before, batch in pairwise(ordered):
+        if batch.first_serial <= before.last_serial:
+            raise BadFixtures(f"{BATCHES_FILE}: the serials of the batches {before.id} and {batch.id} overlap")
+
+
+def _has_place(batch: BatchFixture, serials: Sequence[SerialsFixture]) -> bool:
+    """A batch with a partition of its own lies before the serials that are free, another one in a shared stretch."""
+    for stretch in serials:
+        end = stretch.last_serial
+        if end is None and batch.own_partition and batch.last_serial < stretch.next_serial:
+            return True
+        if end is not None and not batch.own_partition:
+            within = stretch.first_serial <= batch.first_serial and batch.last_serial < stretch.next_serial <= end + 1
+            if within:
+                return True
+    return False

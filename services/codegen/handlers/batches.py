@@ -69,7 +69,7 @@ class BatchHandlers:
             known = await _made_before(session, idempotency_key, request_hash)
             if known is not None:
                 return known, False
-            batch = await self._insert(session, order, actor=actor, now=now)
+            batch = await self.insert(session, order, actor=actor, now=now)
             await session.batches.insert_idempotency_key(idempotency_key, request_hash, batch.id, now)
             details = {"campaign_id": batch.campaign_id, "count": batch.count, "stores": batch.stores}
             await session.audit.insert_audit(now, actor, "batch.ordered", batch.id, details)
@@ -165,7 +165,8 @@ class BatchHandlers:
                 log.info("rows of a cancelled batch are still held", batch_id=batch_id, error=type(error).__name__)
                 await asyncio.sleep(0.2)
 
-    async def _insert(self, session: Session, order: BatchOrder, *, actor: str, now: datetime) -> BatchRow:
+    async def insert(self, session: Session, order: BatchOrder, *, actor: str, now: datetime) -> BatchRow:
+        """Stores an order and reserves its range, within a transaction that also announces the batch. Raises Wrong."""
         campaign = await self._campaign_for(session, order, now)
         allotments, numbers = await _resolve(session, order)
         self._refuse_bad_odds(await self._plan(session, allotments, now))

@@ -41,3 +41,9 @@ def read_codes(data: bytes | bytearray) -> tuple[NDArray[np.int64], NDArray[np.i
     """Serials and store numbers of rows (serial bigint, store_number integer), header and trailer included."""
     rows = np.frombuffer(data, _READ, count=(len(data) - len(HEADER) - len(TRAILER)) // _READ.itemsize, offset=len(HEADER))
     return rows["serial"].astype(np.int64), rows["store"].astype(np.int32)
+
+
+def written_codes(rows: bytes) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Serials and store numbers of rows that `write_codes` made."""
+    table = np.frombuffer(rows, _WRITTEN)
+    return table["serial"].astype(np.int64), table["store"].astype(np.int32)

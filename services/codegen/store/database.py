@@ -8,6 +8,7 @@ import asyncpg
 from services.codegen.store.audit import AuditLog
 from services.codegen.store.batches import Batches
 from services.codegen.store.campaigns import Campaigns
+from services.codegen.store.fixtures import Fixtures
 from services.codegen.store.loading import Loading
 from services.codegen.store.marks import Marks
 from services.codegen.store.outbox import Outbox
@@ -28,6 +29,7 @@ class Session:
         self.audit = AuditLog(connection)
         self.batches = Batches(connection)
         self.campaigns = Campaigns(connection)
+        self.fixtures = Fixtures(connection)
         self.loading = Loading(connection)
         self.marks = Marks(connection)
         self.outbox = Outbox(connection)

@@ -105,7 +105,7 @@ class Fixtures:
             batch.number,
             batch.first_serial,
             batch.last_serial,
-            output=str(path),
+            output=path,
             format="csv",
             header=True,
         )

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
 from msgspec import UNSET, UnsetType
 
 from services.redemption.domain.ledger import LedgerEntry
@@ -181,4 +182,27 @@ def _of_entry(
         source=source,
         prev=prev,
         reversed=UNSET if outcome is OutcomeName.REDEEMED else True,
+    )
+
+
+def accepted_of(entry: LedgerEntry, hint: str | None, prev: Source | None) -> Outcome:
+    """The outcome that a ledger entry was first published with."""
+    return _of_entry(entry, OutcomeName.REDEEMED, duplicate=False, hint=hint, source=entry.source, prev=prev)
+
+
+def reversal_of(entry: LedgerEntry, hint: str | None, prev: Source | None) -> Outcome:
+    """The outcome that an entry's reversal was first published with."""
+    reversal = entry.reversal
+    assert reversal is not None
+    outcome = _of_entry(entry, OutcomeName.REVERSED, duplicate=False, hint=hint, source=reversal.source, prev=prev)
+    return msgspec.structs.replace(
+        outcome,
+        event_id=reversal.event_id,
+        occurred_at=reversal.occurred_at,
+        received_at=reversal.received_at,
+        decided_at=reversal.decided_at,
+        reversed=UNSET,
+        reverses=entry.event_id,
+        reason=reversal.reason.value,
+        redeemed_occurred_at=entry.occurred_at,
     )
