@@ -6,8 +6,6 @@ from typing import Final
 
 import typer
 
-from shared.environment import with_secret_files
-
 RUN_ENV: Final = Path(".run/env")
 
 
@@ -26,7 +24,7 @@ def load_run_env() -> None:
 
 def variable(name: str, what_for: str) -> str:
     """The variable's value, or that of the file that NAME_FILE names. Raises CommandError saying what it is needed for."""
-    value = with_secret_files(os.environ).get(name)
+    value = os.environ.get(name) or _from_file(name)
     if not value:
         raise CommandError(f"{name} is not set; it is needed {what_for}. `make up` writes it to .run/env")
     return value
@@ -36,6 +34,14 @@ def fail(sentence: str) -> typer.Exit:
     """Prints the sentence to standard error, and gives what to raise."""
     typer.echo(f"counterfoil: {' '.join(sentence.split())}", err=True)
     return typer.Exit(1)
+
+
+def _from_file(name: str) -> str | None:
+    if f"{name}_FILE" not in os.environ:
+        return None
+    from shared.environment import with_secret_files
+
+    return with_secret_files(os.environ).get(name)
 
 
 def _add(path: Path) -> None:

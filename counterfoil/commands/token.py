@@ -3,12 +3,11 @@
 import asyncio
 from typing import Annotated, Any
 
-import orjson
 import typer
 
 from counterfoil.environment import CommandError
 from counterfoil.http import service
-from services.codegen.app import Refused, bootstrap_admin_token
+from counterfoil.printing import AsJson, print_json
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -16,6 +15,8 @@ app = typer.Typer(no_args_is_help=True)
 @app.command("bootstrap")
 def bootstrap() -> None:
     """Makes the first admin token, once, on codegen's database, and prints it. It is shown this once."""
+    from services.codegen.app import Refused, bootstrap_admin_token
+
     try:
         typer.echo(asyncio.run(bootstrap_admin_token()))
     except Refused as refused:
@@ -27,21 +28,24 @@ def create(
     name: Annotated[str, typer.Argument(help="What or who it is for")],
     scope: Annotated[list[str], typer.Option(help="admin, ops, reports, platform:NAME, store:ID or chain:ID; repeatable")],
     expires_at: Annotated[str | None, typer.Option(help="RFC 3339; never by default")] = None,
-    json: Annotated[bool, typer.Option("--json", help="The whole answer as JSON")] = False,
+    json: AsJson = False,
 ) -> None:
     """Makes a token and prints it. It is shown this once."""
     answer = asyncio.run(_call("POST", "/v1/tokens", {"name": name, "scopes": scope, "expires_at": expires_at}))
-    typer.echo(orjson.dumps(answer).decode() if json else answer["token"])
+    if json:
+        print_json(answer)
+    else:
+        typer.echo(answer["token"])
 
 
 @app.command("list")
-def show(json: Annotated[bool, typer.Option("--json", help="JSON instead of lines")] = False) -> None:
+def show(json: AsJson = False) -> None:
     """Lists the tokens, without their texts."""
-    answer = asyncio.run(_call("GET", "/v1/tokens?limit=1000", None))
+    tokens = asyncio.run(_list())
     if json:
-        typer.echo(orjson.dumps(answer["items"]).decode())
+        print_json(tokens)
         return
-    for token in answer["items"]:
+    for token in tokens:
         ended = "revoked" if token["revoked_at"] else f"until {token['expires_at'] or 'revoked'}"
         typer.echo(f"{token['id']}  {token['name']}  {' '.join(token['scopes'])}  {ended}")
 
@@ -55,3 +59,8 @@ def revoke(token_id: str) -> None:
 async def _call(method: str, path: str, body: dict[str, object] | None) -> Any:
     async with service("codegen") as codegen:
         return await codegen.call(method, path, body)
+
+
+async def _list() -> list[Any]:
+    async with service("codegen") as codegen:
+        return await codegen.items("/v1/tokens")
