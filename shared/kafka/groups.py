@@ -21,6 +21,9 @@ FINISH_SECONDS: Final = 6.0
 STOPPED_RETRY_SECONDS: Final = 10.0
 """A stopped partition looks again this often whether an operator has mended it."""
 
+WORKS_AFTER_SECONDS: Final = 1.0
+"""A loop that stops does so when it looks for its place or at the first records from there; after this long it has not."""
+
 HEARTBEAT_MILLISECONDS: Final = 1_000
 """A member learns of a rebalance with its next heartbeat; the client's own three seconds would leave partitions idle."""
 
@@ -41,15 +44,26 @@ class PartitionReader:
         self._consumer = consumer
         self.assigned = assigned
         self._next: int | None = None
+        self._sought_at: float | None = None
         self._revoked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     @property
     def revoked(self) -> bool:
         return self._revoked.done()
 
+    @property
+    def works(self) -> bool:
+        """Whether the loop has found its place and has gone on from it for a while."""
+        return self._sought_at is not None and time.monotonic() - self._sought_at > WORKS_AFTER_SECONDS
+
+    def begin(self) -> None:
+        """The loop is started anew."""
+        self._sought_at = None
+
     def seek(self, offset: int) -> None:
         """The next fetch starts at this offset."""
         self.lag.begin(offset)
+        self._sought_at = time.monotonic()
         self._seek(offset)
 
     async def fetch(self, max_records: int, wait_seconds: float) -> Sequence[Record]:
@@ -150,7 +164,13 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         self._consumer: AIOKafkaConsumer | None = None
         self._loops: dict[int, tuple[PartitionReader, asyncio.Task[None]]] = {}
         self._failure: asyncio.Future[None] | None = None
-        self.stopped: dict[int, PartitionStopped] = {}
+        self._stopped: dict[int, PartitionStopped] = {}
+
+    @property
+    def stopped(self) -> dict[int, PartitionStopped]:
+        """The partitions of ours that wait for an operator, and why."""
+        mended = {partition for partition, (reader, _) in self._loops.items() if reader.works}
+        return {partition: stop for partition, stop in self._stopped.items() if partition not in mended}
 
     @property
     def partitions(self) -> list[int]:
@@ -236,7 +256,7 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _end_loops(self) -> None:
         loops, self._loops = list(self._loops.values()), {}
-        self.stopped = {}
+        self._stopped = {}
         for reader, _ in loops:
             reader.revoke()
             lag.forget(self._topic, self._group, reader.partition)
@@ -265,16 +285,17 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def _attempt(self, reader: PartitionReader) -> float | None:
         """Runs the loop once; the seconds to wait before the next time, None for a growing pause."""
+        reader.begin()
         try:
             await self._run_partition(reader)
         except Retryable as error:
             log.warning("partition waits", topic=self._topic, partition=reader.partition, error=str(error))
             return None
         except PartitionStopped as error:
-            self.stopped[reader.partition] = error
+            self._stopped[reader.partition] = error
             log.error(
                 "partition stopped", topic=self._topic, partition=reader.partition, reason=error.reason, mend=error.command
             )
             return STOPPED_RETRY_SECONDS
-        self.stopped.pop(reader.partition, None)
+        self._stopped.pop(reader.partition, None)
         return 0.0

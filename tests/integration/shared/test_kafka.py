@@ -9,6 +9,7 @@ import pytest
 
 from shared.contracts.topics import BATCHES, CAMPAIGNS, OUTCOMES, REQUESTS
 from shared.environment import KafkaConnection
+from shared.kafka import groups
 from shared.kafka.errors import OutOfRange, PartitionStopped
 from shared.kafka.following import TopicFollower, from_the_end
 from shared.kafka.groups import PartitionGroup, PartitionReader
@@ -142,6 +143,27 @@ async def test_a_partition_that_stops_leaves_the_others_running(kafka: KafkaConn
         await poll_until(lambda: 0 in group.stopped)
         await publisher.publish_batch(REQUESTS.name, 1, numbered(2))
         await poll_until(lambda: worked == [0, 1])
+
+
+async def test_a_partition_that_was_mended_is_no_longer_told_as_stopped(
+    kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(groups, "STOPPED_RETRY_SECONDS", 0.5)
+    mended = False
+
+    async def run(reader: PartitionReader) -> None:
+        if reader.partition == 0 and not mended:
+            raise PartitionStopped("it is torn.", "counterfoil positions skip")
+        reader.seek(0)
+        while True:
+            await reader.fetch(10, 0.1)
+
+    group = PartitionGroup(kafka, topic=REQUESTS.name, group="g", run_partition=run)
+    async with running(group):
+        await poll_until(lambda: 0 in group.stopped)
+        mended = True
+        await poll_until(lambda: not group.stopped)
+        assert group.partitions == [0, 1]
 
 
 async def test_a_place_that_the_log_does_not_hold_is_said(kafka: KafkaConnection) -> None:
