@@ -60,10 +60,11 @@ class HeadOffice:
         campaign = next((known for known in campaigns if known.id == wanted), campaigns[0])
         problem = f"There is no campaign {wanted}; this is {campaign.name}" if wanted not in (None, campaign.id) else ""
         access = access_of(principal)
-        problem = problem or await self._refusal(call, campaign, access)
+        refusal = await self._refusal(call, campaign, access)
         places = await self._figures.regions_and_chains()
         values = _values(call, campaign, campaigns, places, access)
-        return self._pages.render(call.request, "head_office.html", {**values, "problem": problem})
+        told = {"problem": refusal or problem, "refused": bool(refusal)}
+        return self._pages.render(call.request, "head_office.html", {**values, **told})
 
     async def sign_in(self, call: Call[Any, Any]) -> web.Response:
         form = await call.request.post()

@@ -84,14 +84,16 @@ function base(plot, { y = "", legend = true, ...more }) {
   return {
     width: Math.max(280, plot.clientWidth), height: 250, tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC"),
     legend: { show: legend }, cursor: { y: false, points: { size: 7 } }, padding: [10, 12, 0, 0],
-    axes: [{ ...axis, grid: { show: false } }, { ...axis, size: 64, label: y, labelSize: 18, labelFont: "12px system-ui", values: (_, ticks) => ticks.map((t) => number.format(t)) }],
+    axes: [{ ...axis, grid: { show: false }, space: 64, values: (_, ticks) => ticks.map((t) => day.format(t * 1000)) }, { ...axis, size: 64, label: y, labelSize: 18, labelFont: "12px system-ui", values: (_, ticks) => ticks.map((t) => number.format(t)) }],
     ...more,
   };
 }
 
+const day = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", timeZone: "UTC" });
+const along = { range: (_, low, high) => [low - 43_200, high + 43_200] };
 const bars = (gap = 0.7) => uPlot.paths.bars({ size: [gap, 80] });
 const figure = (_, value) => (value == null ? "–" : number.format(value));
-const dated = { label: "Day", value: (_, value) => (value == null ? "–" : new Date(value * 1000).toLocaleDateString(undefined, { timeZone: "UTC" })) };
+const dated = { label: "Day", value: (_, value) => (value == null ? "–" : new Date(value * 1000).toLocaleDateString(undefined, { timeZone: "UTC", day: "numeric", month: "short", year: "numeric" })) };
 
 function place(plot, options, data) {
   const chart = new uPlot(options, data, plot);
@@ -102,7 +104,7 @@ function drawDaily(plot, chart) {
   const axis = base(plot, { y: "redemptions" });
   axis.axes.push({ ...axis.axes[1], side: 1, scale: "all", label: "in all", grid: { show: false } });
   place(plot, {
-    ...axis, scales: { y: { range: (_, low, high) => [Math.min(0, low), Math.max(1, high * 1.08)] }, all: { range: (_, low, high) => [0, Math.max(1, high * 1.08)] } },
+    ...axis, scales: { x: along, y: { range: (_, low, high) => [Math.min(0, low), Math.max(1, high * 1.08)] }, all: { range: (_, low, high) => [0, Math.max(1, high * 1.08)] } },
     series: [dated, { label: "Redeemed", fill: color("--rest"), paths: bars(), points: { show: false }, value: figure },
       { label: "In all", scale: "all", stroke: color("--s2"), width: 2, points: { show: chart.rows.length < 2 }, value: figure }],
   }, [chart.rows.map((row) => seconds(row[0])), chart.rows.map((row) => row[1]), chart.rows.map((row) => row[2])]);
@@ -117,7 +119,7 @@ function drawStack(plot, chart) {
   }
   const order = reasons.map((_, n) => n).reverse();
   place(plot, {
-    ...base(plot, { y: "refused", legend: false }), scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } },
+    ...base(plot, { y: "refused", legend: false }), scales: { x: along, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } },
     series: [dated, ...order.map((n) => ({ label: reasons[n], fill: series(n), paths: bars(), points: { show: false } }))],
   }, [chart.rows.map((row) => seconds(row[0])), ...order.map((n) => sums[n])]);
   const legend = document.createElement("div");
@@ -135,7 +137,7 @@ function drawRanks(plot, chart) {
   const stores = chart.columns.slice(1);
   const options = base(plot, { y: "rank" });
   options.legend = { show: true, live: true };
-  options.scales = { y: { dir: -1, range: () => [0.5, 15.5] } };
+  options.scales = { x: along, y: { dir: -1, range: () => [0.5, 15.5] } };
   options.axes[1].splits = () => [1, 5, 10, 15];
   options.axes[1].values = (_, ticks) => ticks.map(String);
   place(plot, {
@@ -146,7 +148,7 @@ function drawRanks(plot, chart) {
 
 function drawLine(plot, chart) {
   place(plot, {
-    ...base(plot, { y: "codes left" }), scales: { y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } },
+    ...base(plot, { y: "codes left" }), scales: { x: along, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } },
     series: [dated, { label: "Codes left", stroke: color("--accent"), fill: color("--tint"), width: 2, points: { show: chart.rows.length < 2 }, value: figure }],
   }, [chart.rows.map((row) => seconds(row[0])), chart.rows.map((row) => row[1])]);
 }

@@ -152,6 +152,11 @@ window.headOffice = { ...window.headOffice, read, address };
 for (const link of document.querySelectorAll("a.download")) {
   link.href = address(link.getAttribute("href").split("/").pop());
 }
+if (main.dataset.refused === "yes") {
+  document.getElementById("fresh").textContent = "the filters lead nowhere";
+  main.dataset.ready = "yes";
+  return;
+}
 const summary = await showSummary();
 showStores();
 showRuns();
