@@ -50,6 +50,7 @@ COMMANDS: Final = {
     "stores": Command("stores", "app", "Stores: put a file of them, list"),
     "token": Command("token", "app", "Tokens: the first one, others, the end of one"),
     "topics": Command("operate", "topics", "Makes the topics that are not there yet"),
+    "verify-certificate": Command("verify_certificate", "verify_certificate", "Counts a certified table again"),
     "void": Command("void", "app", "Makes codes unusable: what it would reach, and doing it"),
 }
 
@@ -90,7 +91,7 @@ def main() -> None:
     """The entry point: an expected error is one line on standard error and a non-zero status."""
     load_run_env()
     try:
-        sys.exit(app(standalone_mode=False))
+        sys.exit(app(prog_name="counterfoil", standalone_mode=False))
     except TyperException as error:
         sys.exit(_misused(error))
     except typer.Abort:

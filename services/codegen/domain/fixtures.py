@@ -46,8 +46,8 @@ class CampaignFixture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
     revision: int = 1
 
 
-class AllotmentFixture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A store's codes in a batch. Serials and hash are null until the batch is made."""
+class AllotmentFixture(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A store's codes in a batch. Serials and hash are left out until the batch is made."""
 
     store_id: str
     count: int
