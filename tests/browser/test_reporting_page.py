@@ -72,7 +72,7 @@ async def signed_in(
 
 
 async def drawn(page: Page) -> None:
-    await expect(page.locator("#main[data-ready=yes]")).to_be_attached(timeout=20_000)
+    await expect(page.locator("#main[data-ready=yes]")).to_be_attached(timeout=60_000)
 
 
 async def shot(page: Page, name: str) -> None:

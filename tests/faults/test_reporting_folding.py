@@ -1,0 +1,122 @@
+"""Reporting killed in the middle, run in several copies, and fed repeats: every outcome counts once."""
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+
+from services.reporting.store.jobs import CareStore
+from services.reporting.store.reading import FigureStore
+from shared.environment import KafkaConnection
+from shared.kafka.publishing import Publisher
+from shared.postgres.connections import open_pool
+from tests.integration.reporting.system import Database, publish_outcomes, publish_reference, reporting_service
+from tests.integration.reporting.test_figures_agree import selection
+from tests.support.polling import poll_until
+from tests.unit.reporting.history import History, make_history, recompute
+
+COUNTED = "SELECT coalesce(sum(accepted + reversed + rejected), 0)::bigint FROM store_totals WHERE store_id <> ''"
+
+
+@asynccontextmanager
+async def process(kafka: KafkaConnection, url: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """The service as a process of its own, killed at the block's end if it still runs."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "KAFKA_TOPIC_PREFIX": kafka.topic_prefix,
+        "REPORTING_DATABASE_URL": url,
+        "REPORTING_FOLD_RECORDS": "7",
+        "REPORTING_TIMER": "false",
+    }
+    started = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "services.reporting", env=environment, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        yield started
+    finally:
+        if started.returncode is None:
+            started.kill()
+        await started.wait()
+
+
+def counted(history: History) -> int:
+    return sum(figures.accepted + figures.reversed + figures.rejected for figures in recompute(history).values())
+
+
+async def agreed(pool: asyncpg.Pool, history: History) -> None:
+    """Every store's figures equal the recomputation, and the identity holds."""
+    rows = {row["store_id"]: row for row in await FigureStore(pool).performance(selection())}
+    for store_id, wanted in recompute(history).items():
+        for name in ("accepted", "redeemed", "reversed", "rejected", "unique_players", "void"):
+            assert rows[store_id][name] == getattr(wanted, name), (store_id, name)
+    assert await CareStore(pool).differences() == []
+
+
+async def test_a_kill_at_any_instant_loses_and_doubles_nothing(kafka: KafkaConnection, database: Database) -> None:
+    history = make_history(31, events=1_500, partitions=2, stores=6)
+    url = await database("reporting")
+    wanted = counted(history)
+    async with open_pool(url, schema="reporting") as pool, Publisher(kafka) as publisher:
+        await publish_reference(publisher, history)
+        for partition, outcomes in enumerate(history.partitions):
+            await publish_outcomes(publisher, partition, outcomes)
+        for share in (0.1, 0.4):
+            async with process(kafka, url) as victim:
+
+                async def far_enough(least: float = share * wanted) -> bool:
+                    return bool(await pool.fetchval(COUNTED) >= least)
+
+                await poll_until(far_enough, 60, every_seconds=0.005, what="some folding")
+                victim.send_signal(signal.SIGKILL)
+                await victim.wait()
+        assert await pool.fetchval(COUNTED) <= wanted
+        async with process(kafka, url):
+
+            async def complete() -> bool:
+                return bool(await pool.fetchval(COUNTED) == wanted)
+
+            await poll_until(complete, 60, what="all outcomes")
+        await agreed(pool, history)
+
+
+async def test_copies_and_repeats_count_once(kafka: KafkaConnection, database: Database) -> None:
+    history = make_history(77, events=600, partitions=2, stores=6)
+    url = await database("reporting")
+    more = {"REPORTING_FOLD_RECORDS": "11", "REPORTING_TIMER": "false"}
+    async with open_pool(url, schema="reporting") as pool, Publisher(kafka) as publisher:
+        await publish_reference(publisher, history)
+        async with reporting_service(kafka, url, **more) as first:
+            for partition, outcomes in enumerate(history.partitions):
+                await publish_outcomes(publisher, partition, outcomes[:100])
+            async with reporting_service(kafka, url, **more):
+                for partition, outcomes in enumerate(history.partitions):
+                    await publish_outcomes(publisher, partition, outcomes[60:200])
+                    await publish_outcomes(publisher, partition, outcomes[10:150])
+                    await publish_outcomes(publisher, partition, outcomes[100:])
+            await first.wait_for(sum(figures.accepted for figures in recompute(history).values()))
+
+            async def complete() -> bool:
+                return bool(await pool.fetchval(COUNTED) == counted(history))
+
+            await poll_until(complete, what="all outcomes")
+        await agreed(pool, history)
+
+
+async def test_an_outcome_that_is_missing_stops_the_partition_loudly(kafka: KafkaConnection, database: Database) -> None:
+    history = make_history(5, events=100, partitions=1)
+    url = await database("reporting")
+    async with Publisher(kafka) as publisher, reporting_service(kafka, url, REPORTING_TIMER="false") as service:
+        await publish_reference(publisher, history)
+        outcomes = history.partitions[0]
+        await publish_outcomes(publisher, 0, [*outcomes[:20], *outcomes[21:]])
+
+        async def said() -> bool:
+            async with service.client.get(f"{service.url}/readyz") as answer:
+                return answer.status == 503 and "jobs run" in await answer.text()
+
+        await poll_until(said, what="the reason in /readyz")
