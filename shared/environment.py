@@ -42,8 +42,8 @@ class KafkaConnection:
         return f"KafkaConnection({self.bootstrap_servers!r}, topic_prefix={self.topic_prefix!r})"
 
 
-class ServiceSettings(BaseSettings):
-    """What every service needs. A service's own settings class adds to it and sets `database_url`'s alias."""
+class KafkaSettings(BaseSettings):
+    """How to reach Kafka, for whatever does: services, the command line, operators' steps."""
 
     model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, populate_by_name=True)
 
@@ -55,6 +55,22 @@ class ServiceSettings(BaseSettings):
     kafka_username: str | None = Field(default=None, description="SCRAM user of this service")
     kafka_password: str | None = Field(default=None, description="SCRAM password of this service")
     kafka_ca_file: Path | None = Field(default=None, description="Certificate authority of Kafka's certificates")
+
+    @property
+    def kafka(self) -> KafkaConnection:
+        return KafkaConnection(
+            bootstrap_servers=self.kafka_bootstrap_servers,
+            topic_prefix=self.kafka_topic_prefix,
+            security_protocol=self.kafka_security_protocol,
+            username=self.kafka_username,
+            password=self.kafka_password,
+            ca_file=self.kafka_ca_file,
+        )
+
+
+class ServiceSettings(KafkaSettings):
+    """What every service needs. A service's own settings class adds to it and sets `database_url`'s alias."""
+
     database_url: str = Field(description="postgresql:// address of this service's own schema, as its own role")
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=0, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
@@ -71,17 +87,6 @@ class ServiceSettings(BaseSettings):
             message = "must be a postgresql:// address"
             raise ValueError(message)
         return value
-
-    @property
-    def kafka(self) -> KafkaConnection:
-        return KafkaConnection(
-            bootstrap_servers=self.kafka_bootstrap_servers,
-            topic_prefix=self.kafka_topic_prefix,
-            security_protocol=self.kafka_security_protocol,
-            username=self.kafka_username,
-            password=self.kafka_password,
-            ca_file=self.kafka_ca_file,
-        )
 
 
 def service_variable(service: str, name: str, **field: Any) -> Any:
@@ -103,6 +108,11 @@ def read_settings(settings: type[Settings], environment: Mapping[str, str] | Non
     except ValidationError as error:
         lines = [_sentence(settings, problem["loc"], problem["msg"]) for problem in error.errors(include_input=False)]
         raise SettingsError("\n".join(lines)) from None
+
+
+def kafka_connection(environment: Mapping[str, str] | None = None) -> KafkaConnection:
+    """How the environment says that Kafka is reached. Raises SettingsError where it does not, as `read_settings`."""
+    return read_settings(KafkaSettings, environment).kafka
 
 
 def variable_names(settings: type[BaseSettings], field: str) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from rich.table import Table
 from counterfoil.demo.play import Plan, Played, System, play_demo
 from counterfoil.environment import variable
 from counterfoil.http import service
-from shared.environment import KafkaConnection
+from shared.environment import kafka_connection
 
 
 def demo(
@@ -33,15 +33,12 @@ def demo(
 
 
 async def _play(plan: Plan, folder: Path, console: Console) -> Played:
-    connection = KafkaConnection(
-        bootstrap_servers=variable("KAFKA_BOOTSTRAP_SERVERS", "to publish the demo's events"),
-        topic_prefix=os.environ.get("KAFKA_TOPIC_PREFIX", ""),
-    )
+    variable("KAFKA_BOOTSTRAP_SERVERS", "to publish the demo's events")
     async with AsyncExitStack() as stack:
         codegen = await stack.enter_async_context(service("codegen"))
         ranking = await stack.enter_async_context(service("ranking", token="REPORTS_TOKEN"))  # noqa: S106
         reporting = await stack.enter_async_context(service("reporting", token="REPORTS_TOKEN"))  # noqa: S106
-        system = System(codegen=codegen, ranking=ranking, reporting=reporting, kafka=connection)
+        system = System(codegen=codegen, ranking=ranking, reporting=reporting, kafka=kafka_connection())
         return await play_demo(system, plan, folder, console)
 
 

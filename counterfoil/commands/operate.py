@@ -8,11 +8,10 @@ from typing import Annotated
 
 import typer
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from counterfoil.environment import variable
 from shared.contracts.topics import ALL_TOPICS, OUTCOMES, REQUESTS
-from shared.environment import KafkaConnection, read_settings
+from shared.environment import KafkaSettings, read_settings
 from shared.kafka.topics import ensure_topics
 from shared.postgres.migrations import migrate as run_migrations
 
@@ -41,11 +40,7 @@ def migrate(
         typer.echo(f"{name}: {', '.join(done) if done else 'nothing to do'}")
 
 
-class _TopicSettings(BaseSettings):
-    model_config = SettingsConfigDict(extra="ignore", hide_input_in_errors=True)
-
-    kafka_bootstrap_servers: str
-    kafka_topic_prefix: str = ""
+class _TopicSettings(KafkaSettings):
     request_partitions: int = Field(default=REQUESTS.partitions, ge=1, le=1000)
     replication_factor: int = Field(default=1, ge=1)
 
@@ -53,9 +48,8 @@ class _TopicSettings(BaseSettings):
 def topics() -> None:
     """Makes the topics that are not there yet. REQUEST_PARTITIONS and REPLICATION_FACTOR may say otherwise than 6 and 1."""
     settings = read_settings(_TopicSettings)
-    connection = KafkaConnection(bootstrap_servers=settings.kafka_bootstrap_servers, topic_prefix=settings.kafka_topic_prefix)
     partitions = {REQUESTS.name: settings.request_partitions, OUTCOMES.name: settings.request_partitions}
     made = asyncio.run(
-        ensure_topics(connection, ALL_TOPICS, partitions=partitions, replication_factor=settings.replication_factor)
+        ensure_topics(settings.kafka, ALL_TOPICS, partitions=partitions, replication_factor=settings.replication_factor)
     )
     typer.echo(f"made {', '.join(made)}" if made else "all topics were there")

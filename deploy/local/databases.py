@@ -22,9 +22,9 @@ def url_variable(service: str) -> str:
     return f"{service.upper()}_DATABASE_URL"
 
 
-def our_url(service: str, state: State) -> str:
-    """The address of a service's schema on our own server, once it was made."""
-    return f"postgresql://{service}:{state.role_passwords[service]}@{ports.LOCAL}:{state.postgres_port}/{DATABASE}"
+def our_url(service: str, state: State, query: str = "") -> str:
+    """The address of a service's schema on our own server, once it was made. `query`: what it ends with, from `?` on."""
+    return f"postgresql://{service}:{state.role_passwords[service]}@{ports.LOCAL}:{state.postgres_port}/{DATABASE}{query}"
 
 
 def named_urls(state: State, environment: Mapping[str, str]) -> dict[str, str]:

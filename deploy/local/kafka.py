@@ -11,8 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local import jars, java, ports, processes
+from deploy.local.access import OPERATOR
+from deploy.local.certificates import SERVER_NAME
+from deploy.local.env_file import write_private
 from deploy.local.failures import SetupFailed, told_by_sentence
 from deploy.local.processes import Program
+from deploy.local.security import Security
 
 USUAL_PORT: Final = 19092
 USUAL_CONTROLLER_PORT: Final = 19093
@@ -40,6 +44,28 @@ group.initial.rebalance.delay.ms=0
 auto.create.topics.enable=false
 log.segment.bytes=134217728
 log.retention.check.interval.ms=60000
+"""
+
+SECURE_INSTEAD: Final = {
+    "PLAINTEXT://": "SASL_SSL://",
+    "=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT": "=SASL_SSL:SASL_SSL,CONTROLLER:SSL",
+    "inter.broker.listener.name=PLAINTEXT": "inter.broker.listener.name=SASL_SSL",
+}
+"""Clients come in by TLS with a SCRAM user; the node speaks to its own controller by TLS with its certificate."""
+
+SECURE_SETTINGS: Final = """\
+ssl.keystore.type=PEM
+ssl.keystore.location={certificates.server}
+ssl.truststore.type=PEM
+ssl.truststore.location={certificates.authority}
+listener.name.controller.ssl.client.auth=required
+sasl.enabled.mechanisms=SCRAM-SHA-512
+sasl.mechanism.inter.broker.protocol=SCRAM-SHA-512
+listener.name.sasl_ssl.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required \
+username="{operator}" password="{password}";
+authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
+allow.everyone.if.no.acl.found=false
+super.users=User:{operator};User:CN={server_name}
 """
 
 LOGGING: Final = """\
@@ -99,7 +125,7 @@ def kafka_program(owner: Path, cache: Path, *, say: Callable[[str], None] = lamb
     )
 
 
-def start_kafka(program: Program, at: KafkaPorts, *, ends_with_us: bool = False) -> int:
+def start_kafka(program: Program, at: KafkaPorts, *, security: Security | None = None, ends_with_us: bool = False) -> int:
     """Starts the broker, formatting its storage the first time, and returns its pid when it serves.
 
     Raises SetupFailed when it dies or does not serve in time, or when a broker of this folder that nobody owns still runs.
@@ -109,14 +135,28 @@ def start_kafka(program: Program, at: KafkaPorts, *, ends_with_us: bool = False)
     with told_by_sentence("writing Kafka's settings", folder):
         data = folder / "data"
         data.mkdir(parents=True, exist_ok=True)
-        settings = SETTINGS.format(port=at.client, controller_port=at.controller, data=data)
-        (folder / "server.properties").write_text(settings)
+        write_private(folder / "server.properties", settings_text(at, data, security))
         (folder / "log4j2.properties").write_text(LOGGING)
     if not (data / "meta.properties").exists():
-        _format(program)
+        _format(program, security)
     pid = processes.start(program, ends_with_us=ends_with_us)
     wait_until_started(program, pid)
     return pid
+
+
+def settings_text(at: KafkaPorts, data: Path, security: Security | None) -> str:
+    """The broker's settings. With security they hold the operator's password."""
+    text = SETTINGS.format(port=at.client, controller_port=at.controller, data=data)
+    if security is None:
+        return text
+    for plain, secure in SECURE_INSTEAD.items():
+        text = text.replace(plain, secure)
+    return text + SECURE_SETTINGS.format(
+        certificates=security.certificates,
+        operator=OPERATOR,
+        password=security.passwords[OPERATOR],
+        server_name=SERVER_NAME,
+    )
 
 
 def wait_until_started(program: Program, pid: int) -> None:
@@ -141,19 +181,37 @@ def new_cluster_id() -> str:
     return text
 
 
-def _format(program: Program) -> None:
+def _format(program: Program, security: Security | None) -> None:
     command = list(program.command)
     main, settings = command.index("kafka.Kafka"), command[-1]
-    formatting = [*command[:main], "kafka.tools.StorageTool", "format", "--standalone", "-t", new_cluster_id(), "-c", settings]
+    formatting = ["kafka.tools.StorageTool", "format", "--standalone", "-t", new_cluster_id(), "-c", settings]
+    for user, password in (security.passwords if security else {}).items():
+        formatting += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={password}]"]
+    # In a file of its own, since anybody may read a command line.
+    arguments = program.owner / "kafka" / "format.arguments"
+    write_private(arguments, "".join(f"{_quoted(word)}\n" for word in [*command[1:main], *formatting]))
     try:
         subprocess.run(
-            formatting, env=dict(program.environment), capture_output=True, text=True, timeout=START_SECONDS, check=True
+            [command[0], f"@{arguments}"],
+            env=dict(program.environment),
+            capture_output=True,
+            text=True,
+            timeout=START_SECONDS,
+            check=True,
         )
     except subprocess.CalledProcessError as error:
         lines = tuple((error.stdout + error.stderr).splitlines()[-processes.LOG_TAIL_LINES :])
         raise SetupFailed("Kafka's storage could not be formatted: mend what it says, then run this again.", lines) from error
     except subprocess.TimeoutExpired as error:
         raise SetupFailed("Kafka's storage could not be formatted in a minute: the machine is too busy; try again.") from error
+    finally:
+        arguments.unlink(missing_ok=True)
+
+
+def _quoted(word: str) -> str:
+    """A word as Java reads it in a file of arguments."""
+    escaped = word.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _refuse_left_over(program: Program) -> None:

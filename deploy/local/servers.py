@@ -9,6 +9,7 @@ from deploy.local.failures import SetupFailed
 from deploy.local.places import Places
 from deploy.local.progress import Progress, Step
 from deploy.local.resources import require_room
+from deploy.local.security import Security
 from deploy.local.state import State, save_state
 
 KAFKA_VARIABLE: Final = "KAFKA_BOOTSTRAP_SERVERS"
@@ -22,21 +23,25 @@ class RunningServer:
     pid: int | None
 
 
+def named_kafka(environment: Mapping[str, str], last_env: Mapping[str, str]) -> str | None:
+    """The broker that the environment names, if it is not our own of an earlier run."""
+    named = environment.get(KAFKA_VARIABLE)
+    return None if last_env.get("KAFKA_PID") and named == last_env.get(KAFKA_VARIABLE) else named
+
+
 def ensure_kafka(
-    places: Places, state: State, environment: Mapping[str, str], last_env: Mapping[str, str], progress: Progress
+    places: Places, state: State, named: str | None, security: Security | None, progress: Progress
 ) -> RunningServer:
     """The Kafka to use, running. One of ours that lives is left as it is; one that died comes back, on its port if it can."""
-    named = environment.get(KAFKA_VARIABLE)
-    of_ours = last_env.get("KAFKA_PID") and named == last_env.get(KAFKA_VARIABLE)
-    if named and not of_ours:
+    if named:
         _require_answer(named)
         progress.line("Kafka", f"{named}, as {KAFKA_VARIABLE} says")
         return RunningServer(address=named, pid=None)
     with progress.step("Kafka") as step:
         pid = processes.living(places.run / "pids" / "kafka")
         if pid is None:
-            pid = _start_kafka(places, state, step)
-            step.done(f"started on {ports.LOCAL}:{state.kafka_port}")
+            pid = _start_kafka(places, state, security, step)
+            step.done(f"started on {ports.LOCAL}:{state.kafka_port}{', TLS and SCRAM' if security else ''}")
         else:
             if not ports.answers(state.kafka_port):
                 kafka.wait_until_started(kafka.kafka_program(places.run, places.cache), pid)
@@ -44,10 +49,15 @@ def ensure_kafka(
         return RunningServer(address=f"{ports.LOCAL}:{state.kafka_port}", pid=pid)
 
 
-def ensure_postgres(places: Places, state: State, progress: Progress) -> tuple[postgres.PostgresFiles, RunningServer]:
-    """Our own Postgres, running. The address is host:port."""
+def ensure_postgres(
+    places: Places, state: State, security: Security | None, progress: Progress
+) -> tuple[postgres.PostgresFiles, RunningServer]:
+    """Our own Postgres, running, with TLS if that is wanted and it can. The address is host:port."""
     with progress.step("Postgres") as step:
         files = postgres.prepare_files(places.run)
+        secured = postgres.with_tls(files, security.certificates) if security else None
+        files = secured or files
+        how = "" if security is None else ", TLS" if secured else ", without TLS: this server was built without it"
         pid = processes.living(places.run / "pids" / "postgres")
         if pid is not None:
             program = postgres.postgres_program(places.run, files, state.postgres_port)
@@ -61,18 +71,18 @@ def ensure_postgres(places: Places, state: State, progress: Progress) -> tuple[p
             )
             save_state(places.state_file, state)
             pid = postgres.start_postgres(postgres.postgres_program(places.run, files, state.postgres_port), files)
-            step.done(f"started on {ports.LOCAL}:{state.postgres_port}")
+            step.done(f"started on {ports.LOCAL}:{state.postgres_port}{how}")
         return files, RunningServer(address=f"{ports.LOCAL}:{state.postgres_port}", pid=pid)
 
 
-def _start_kafka(places: Places, state: State, step: Step) -> int:
+def _start_kafka(places: Places, state: State, security: Security | None, step: Step) -> int:
     require_room(places.run)
     program = kafka.kafka_program(places.run, places.cache, say=step.say)
     last = kafka.KafkaPorts(client=state.kafka_port, controller=state.kafka_controller_port) if state.kafka_port else None
     at = kafka.choose_ports(last)
     state.kafka_port, state.kafka_controller_port = at.client, at.controller
     save_state(places.state_file, state)
-    return kafka.start_kafka(program, at)
+    return kafka.start_kafka(program, at, security=security)
 
 
 def _require_answer(addresses: str) -> None:

@@ -68,8 +68,9 @@ def service_settings(service: str, *, kafka: str, url: str, port: int, code_keys
 def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     """The caller's environment (log levels, a service's own settings), without what only other processes should know."""
     endings = ("DATABASE_URL", "DATABASE_URL_FILE", "_TOKEN", "_PIDS", "_PID")
+    beginnings = ("CODE_KEYS", "PLATFORM_")
     return {
-        name: value for name, value in environment.items() if not name.endswith(endings) and not name.startswith("CODE_KEYS")
+        name: value for name, value in environment.items() if not name.endswith(endings) and not name.startswith(beginnings)
     }
 
 

@@ -17,6 +17,8 @@ class State(msgspec.Struct, kw_only=True):
     service_ports: dict[str, int] = {}
     copies: dict[str, int] = {}
     role_passwords: dict[str, str] = {}
+    secure: bool = False
+    kafka_passwords: dict[str, str] = {}
     started_with: dict[str, str] = {}
     """By process name: a hash of the environment it was started with, to see when it no longer fits."""
 

@@ -10,16 +10,19 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local import databases, ports, processes, services, tokens
+from deploy.local.access import grants
 from deploy.local.databases import SERVICES, url_variable
 from deploy.local.env_file import read_env, write_env
 from deploy.local.failures import SetupFailed, told_by_sentence
 from deploy.local.places import CHECKOUT, Places
-from deploy.local.postgres import superuser_url
+from deploy.local.postgres import superuser_url, tls_query
 from deploy.local.progress import Progress
-from deploy.local.servers import KAFKA_VARIABLE, RunningServer, ensure_kafka, ensure_postgres
+from deploy.local.security import Security, ensure_security
+from deploy.local.servers import KAFKA_VARIABLE, RunningServer, ensure_kafka, ensure_postgres, named_kafka
 from deploy.local.state import State, load_state, save_state
 from shared.contracts.topics import OUTCOMES, REQUESTS
-from shared.environment import KafkaConnection
+from shared.environment import KafkaConnection, kafka_connection
+from shared.kafka.access import grant
 from shared.kafka.errors import Retryable
 from shared.kafka.topics import ensure_topics
 
@@ -33,6 +36,7 @@ class Backing:
     """What the services stand on. `postgres` is None when the environment names all four databases."""
 
     kafka: RunningServer
+    security: Security | None
     postgres: RunningServer | None
     database_urls: Mapping[str, str]
 
@@ -81,44 +85,57 @@ def end_strays(places: Places, progress: Progress) -> int:
 def _ensure_backing(
     places: Places, state: State, environment: Mapping[str, str], last_env: Mapping[str, str], progress: Progress
 ) -> Backing:
-    kafka = ensure_kafka(places, state, environment, last_env, progress)
+    named = named_kafka(environment, last_env)
+    security = ensure_security(places, state, environment, kafka_is_named=named is not None)
+    save_state(places.state_file, state)
+    kafka = ensure_kafka(places, state, named, security, progress)
     with progress.step("Topics") as step:
-        made = asyncio.run(_make_topics(kafka.address, environment))
+        made = asyncio.run(_make_topics(_operators_connection(kafka.address, security, environment), security, environment))
         step.done(f"{len(made)} made" if made else "all there")
-    named = databases.named_urls(state, environment)
-    ours = [service for service in SERVICES if service not in named]
-    postgres = None
-    if ours:
-        files, postgres = ensure_postgres(places, state, progress)
-        new = databases.ensure_passwords(state, ours)
-        save_state(places.state_file, state)
-        superuser = superuser_url(files, state.postgres_port)
-        asyncio.run(databases.ensure_schemas(superuser, {s: state.role_passwords[s] for s in ours}, renew=new))
-    urls = {service: named.get(service) or databases.our_url(service, state) for service in SERVICES}
+    postgres, urls = _ensure_databases(places, state, environment, security, progress)
     with progress.step("Schemas") as step:
         pending = asyncio.run(databases.pending_migrations(urls))
         if pending:
             _counterfoil(["migrate"], {url_variable(service): url for service, url in urls.items()})
         step.done(f"{len(pending)} migrations run" if pending else "up to date")
-    return Backing(kafka=kafka, postgres=postgres, database_urls=urls)
+    return Backing(kafka=kafka, security=security, postgres=postgres, database_urls=urls)
 
 
-async def _make_topics(bootstrap_servers: str, environment: Mapping[str, str]) -> list[str]:
+def _ensure_databases(
+    places: Places, state: State, environment: Mapping[str, str], security: Security | None, progress: Progress
+) -> tuple[RunningServer | None, dict[str, str]]:
+    """Our own server, if a service needs it, and each service's address."""
+    urls = databases.named_urls(state, environment)
+    ours = [service for service in SERVICES if service not in urls]
+    if not ours:
+        return None, urls
+    files, postgres = ensure_postgres(places, state, security, progress)
+    new = databases.ensure_passwords(state, ours)
+    save_state(places.state_file, state)
+    superuser = superuser_url(files, state.postgres_port)
+    asyncio.run(databases.ensure_schemas(superuser, {s: state.role_passwords[s] for s in ours}, renew=new))
+    query = tls_query(files.authority)
+    return postgres, urls | {service: databases.our_url(service, state, query) for service in ours}
+
+
+def _operators_connection(address: str, security: Security | None, environment: Mapping[str, str]) -> KafkaConnection:
+    """How we reach the broker ourselves: as its operator if it is ours and secured, else as the environment says."""
+    prefix = environment.get("KAFKA_TOPIC_PREFIX", "")
+    if security:
+        return security.connection(address, topic_prefix=prefix)
+    return kafka_connection({**environment, KAFKA_VARIABLE: address})
+
+
+async def _make_topics(connection: KafkaConnection, security: Security | None, environment: Mapping[str, str]) -> list[str]:
     count = environment.get("REQUEST_PARTITIONS", "")
     partitions = {REQUESTS.name: int(count), OUTCOMES.name: int(count)} if count.isdigit() else None
-    ca_file = environment.get("KAFKA_CA_FILE")
-    connection = KafkaConnection(
-        bootstrap_servers=bootstrap_servers,
-        topic_prefix=environment.get("KAFKA_TOPIC_PREFIX", ""),
-        security_protocol=environment.get("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT"),  # type: ignore[arg-type]
-        username=environment.get("KAFKA_USERNAME"),
-        password=environment.get("KAFKA_PASSWORD"),
-        ca_file=Path(ca_file) if ca_file else None,
-    )
     try:
-        return await ensure_topics(connection, partitions=partitions)
+        made = await ensure_topics(connection, partitions=partitions)
+        if security:
+            await grant(connection, grants())
     except Retryable as error:
         raise SetupFailed(f"The topics could not be made ({error}): see .run/logs/kafka.log, then run this again.") from error
+    return made
 
 
 def _ensure_code_keys(places: Places, environment: Mapping[str, str], last_env: Mapping[str, str], progress: Progress) -> Path:
@@ -148,6 +165,7 @@ def _settings(backing: Backing, state: State, keys: Path) -> dict[str, dict[str,
         service: services.service_settings(
             service, kafka=backing.kafka.address, url=backing.database_urls[service], port=port, code_keys=keys
         )
+        | (backing.security.kafka_settings(service) if backing.security else {})
         for service, port in state.service_ports.items()
     }
 
@@ -157,6 +175,7 @@ def _describe(environment: Mapping[str, str], backing: Backing, state: State, ke
     return {
         KAFKA_VARIABLE: backing.kafka.address,
         **{name: environment[name] for name in PASSED_ON if environment.get(name)},
+        **(backing.security.described if backing.security else {}),
         **{f"{service.upper()}_URL": url for service, url in service_urls(state).items()},
         **{url_variable(service): url for service, url in backing.database_urls.items()},
         "CODE_KEYS_FILE": str(keys),
