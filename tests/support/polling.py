@@ -36,3 +36,11 @@ async def poll_until(
             return value
         assert time.monotonic() < deadline, f"{what} did not come true in {deadline_seconds} s; at last it gave {value!r}"
         await asyncio.sleep(every_seconds)
+
+
+def wait_until(condition: Callable[[], bool], deadline_seconds: float = 20.0, *, what: str = "the condition") -> None:
+    """`poll_until` for code that runs in no event loop, or may not give it up."""
+    deadline = time.monotonic() + deadline_seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come true in {deadline_seconds} s"
+        time.sleep(0.05)
