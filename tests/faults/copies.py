@@ -25,14 +25,14 @@ class Copies:
     _running: list[subprocess.Popen[bytes]] = field(default_factory=list)
     logs: list[Path] = field(default_factory=list)
 
-    def start(self, **environment: str) -> subprocess.Popen[bytes]:
+    def start(self, module: str = "services.redemption", **environment: str) -> subprocess.Popen[bytes]:
         """Starts one, with further settings."""
         log = self.folder / f"copy-{len(self.logs) + 1}.log"
         self.logs.append(log)
         inherited = {name: value for name, value in os.environ.items() if not name.startswith(("REDEMPTION_", "CODE_KEYS"))}
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "services.redemption"],
+                [sys.executable, "-m", module],
                 cwd=CHECKOUT,
                 env={**inherited, **SOON_GIVEN_AWAY, **self.environment, **environment},
                 stdout=output,
@@ -40,6 +40,11 @@ class Copies:
             )
         self._running.append(process)
         return process
+
+    def start_ailing(self, ailment: str = "", **environment: str) -> subprocess.Popen[bytes]:
+        """Starts one that falls ill, in a group of its own: it owns every partition at once, whoever else does."""
+        small = {"REDEMPTION_BATCH_RECORDS": "40", "REDEMPTION_PACE_MILLISECONDS": "0", "BATCH_BYTES": "20000"}
+        return self.start("tests.faults.ailing_copy", AILMENT=ailment, GROUP="own", **{**small, **environment})
 
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """SIGKILL, and waits until it is gone."""

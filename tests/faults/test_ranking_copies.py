@@ -1,0 +1,217 @@
+"""Ranking stays exact while its copies are killed, halted and joined, and while Postgres is away."""
+
+import asyncio
+import random
+import signal
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Self
+from urllib.parse import urlsplit, urlunsplit
+
+import pytest
+
+from shared.environment import KafkaConnection
+from shared.kafka.publishing import Publisher
+from tests.integration.ranking.processes import copy_of_ranking, is_ready
+from tests.integration.ranking.system import (
+    Database,
+    Reader,
+    Topics,
+    ranking,
+    redeemed,
+    reversed_at,
+    until_folded,
+    until_scores,
+)
+from tests.support.polling import poll_until
+from tests.unit.ranking.plain import Counted
+
+STORES = ("s-1", "s-2", "s-3")
+OFTEN = {"RANKING_FOLD_SECONDS": "0.05"}
+
+
+@pytest.fixture
+async def topics(kafka: KafkaConnection) -> AsyncIterator[Topics]:
+    async with Publisher(kafka) as publisher:
+        topics = Topics(publisher)
+        await topics.tokens()
+        await topics.campaign()
+        for store in STORES:
+            await topics.store(store)
+        yield topics
+
+
+def history(chance: random.Random, events: int) -> list[Counted]:
+    """Redemptions of the last days, every fifth followed by its reversal."""
+    now, found = datetime.now(UTC), list[Counted]()
+    for _ in range(events):
+        event = redeemed(chance.choice(STORES), now - timedelta(minutes=chance.randrange(5_000)))
+        found.append(event)
+        if chance.random() < 0.2:
+            found.append(reversed_at(event))
+    return found
+
+
+def scores_of(events: Sequence[Counted]) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for event in events:
+        counts[event.store_id] += -1 if event.is_reversal else 1
+    return dict(counts)
+
+
+@asynccontextmanager
+async def stream(
+    topics: Topics, events: Sequence[Counted], *, chunk: int = 25, rest_seconds: float = 0.05
+) -> AsyncIterator[None]:
+    """Publishes the events beside the block, now and then an earlier range again, as redemption does after a crash."""
+
+    async def publish() -> None:
+        chance = random.Random(7)
+        last: dict[int, list[list[object]]] = {0: [], 1: []}
+        for first in range(0, len(events), chunk):
+            partition = (first // chunk) % 2
+            last[partition].append(list(await topics.outcomes(partition, events[first : first + chunk])))
+            if chance.random() < 0.3:
+                for again in last[partition][-2:]:
+                    await topics.again(partition, again)  # type: ignore[arg-type]
+            await asyncio.sleep(rest_seconds)
+
+    task = asyncio.create_task(publish())
+    try:
+        yield
+        await task
+    finally:
+        task.cancel()
+
+
+async def test_a_copy_killed_again_and_again_folds_every_outcome_once(
+    kafka: KafkaConnection, database: Database, topics: Topics
+) -> None:
+    url, chance = await database("ranking"), random.Random(1)
+    events = history(chance, 1_500)
+    async with stream(topics, events):
+        for _ in range(3):
+            async with copy_of_ranking(kafka, url, **OFTEN) as copy:
+                await asyncio.sleep(chance.uniform(0.2, 0.8))
+                await copy.kill()
+    async with copy_of_ranking(kafka, url, **OFTEN) as copy:
+        await until_folded(url, scores_of(events))
+        await until_scores(copy.reader, scores_of(events))
+
+
+async def test_copies_that_come_and_go_agree_with_each_other_and_the_table(
+    kafka: KafkaConnection, database: Database, topics: Topics
+) -> None:
+    url = await database("ranking")
+    events = history(random.Random(2), 1_500)
+    async with copy_of_ranking(kafka, url, **OFTEN) as stays:
+        async with stream(topics, events):
+            async with copy_of_ranking(kafka, url, **OFTEN) as killed:
+                await asyncio.sleep(0.5)
+                await killed.kill()
+            async with copy_of_ranking(kafka, url, **OFTEN) as leaves:
+                await asyncio.sleep(0.5)
+                assert await is_ready(leaves.reader)
+        async with copy_of_ranking(kafka, url, **OFTEN) as late:
+            for copy in (stays, late):
+                await until_scores(copy.reader, scores_of(events))
+            await until_folded(url, scores_of(events))
+            for window in ("day", "week", "month", "all"):
+                one, other = await stays.reader.leaderboard(window=window), await late.reader.leaderboard(window=window)
+                assert (one["version"], one["rows"]) == (other["version"], other["rows"])
+
+
+async def test_a_copy_that_was_halted_and_thinks_it_still_owns_its_partitions_does_no_harm(
+    kafka: KafkaConnection, database: Database, topics: Topics
+) -> None:
+    url = await database("ranking")
+    events = history(random.Random(3), 600)
+    half = len(events) // 2
+    async with copy_of_ranking(kafka, url, **OFTEN) as zombie:
+        async with stream(topics, events[:half], rest_seconds=0.01):
+            await asyncio.sleep(0.2)
+            zombie.process.send_signal(signal.SIGSTOP)
+        async with copy_of_ranking(kafka, url, **OFTEN) as other:
+            async with stream(topics, events[half:], rest_seconds=0.01):
+                pass
+            await until_folded(url, scores_of(events))
+            zombie.process.send_signal(signal.SIGCONT)
+            for copy in (zombie, other):
+                await until_scores(copy.reader, scores_of(events))
+            await topics.outcomes(0, [redeemed("s-1")])
+            expected = scores_of([*events, redeemed("s-1")])
+            for copy in (zombie, other):
+                await until_scores(copy.reader, expected)
+            await until_folded(url, expected)
+
+
+async def test_reads_go_on_without_postgres_and_nothing_is_lost(
+    kafka: KafkaConnection, database: Database, topics: Topics
+) -> None:
+    url = await database("ranking")
+    async with Wire(url) as wire, ranking(kafka, wire.url, **OFTEN) as reader:
+        await topics.outcomes(0, [redeemed("s-1")])
+        await until_folded(url, {"s-1": 1})
+        await wire.cut()
+        await poll_until(lambda: not_ready(reader, "postgres"), what="a readiness that says so")
+        await topics.outcomes(0, [redeemed("s-1"), redeemed("s-2")])
+        await until_scores(reader, {"s-1": 2, "s-2": 1})
+        assert (await reader.leaderboard())["lag_seconds"] < 5
+        await wire.mend()
+        await poll_until(lambda: is_ready(reader), what="readiness")
+        await until_folded(url, {"s-1": 2, "s-2": 1})
+
+
+async def not_ready(reader: Reader, check: str) -> bool:
+    async with reader.session.get(f"{reader.url}/readyz") as response:
+        return response.status == 503 and check in (await response.json())["problems"]
+
+
+class Wire:
+    """A TCP connection to a server that can be cut: what is open is closed, what is new is refused."""
+
+    def __init__(self, url: str) -> None:
+        self._at = urlsplit(url)
+        self._server: asyncio.Server | None = None
+        self._port = 0
+        self._writers: set[asyncio.StreamWriter] = set()
+
+    @property
+    def url(self) -> str:
+        """The address that leads through the wire."""
+        login = self._at.netloc.rsplit("@", 1)[0]
+        return urlunsplit(self._at._replace(netloc=f"{login}@127.0.0.1:{self._port}"))
+
+    async def __aenter__(self) -> Self:
+        await self.mend()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.cut()
+
+    async def mend(self) -> None:
+        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._port)
+        self._port = self._server.sockets[0].getsockname()[1]
+
+    async def cut(self) -> None:
+        if self._server is not None:
+            self._server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+
+    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection(self._at.hostname, self._at.port)
+        self._writers |= {writer, far_writer}
+        await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+    except ConnectionError:
+        pass
+    writer.close()
