@@ -111,11 +111,11 @@ def main() -> None:
 
 
 def _keep_logs_apart() -> None:
-    """Parts of services that run within a command warn on standard error; the output stays what was asked for."""
+    """Parts of services that run within a command log errors alone, on standard error; the rest is what was asked for."""
     import structlog
 
     structlog.configure(
-        wrapper_class=structlog.make_filtering_bound_logger("warning"),
+        wrapper_class=structlog.make_filtering_bound_logger("error"),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
 

@@ -50,6 +50,9 @@ from shared.web.tokens import TokenDirectory
 HERE: Final = Path(__file__).parent
 MIGRATIONS: Final = HERE / "migrations"
 TOKEN_READ_SECONDS: Final = 3.0
+COMMAND_WAIT_SECONDS: Final = 5.0
+"""How long a command waits for a Postgres that is away; a service waits for longer."""
+
 DESCRIPTION: Final = ServiceDescription(
     title="Counterfoil codegen",
     description="Campaigns, stores, batches of codes and their register, voids, tokens and the audit log.",
@@ -143,14 +146,14 @@ async def bootstrap_admin_token(settings: CodegenSettings | None = None) -> str:
 async def rebuild_register_marks(settings: CodegenSettings | None = None) -> None:
     """Forgets which codes are marked as redeemed; a running codegen reads all outcomes again from their beginning."""
     settings = settings or read_settings(CodegenSettings)
-    async with open_database(settings.database_url, connections=1) as database:
+    async with open_database(settings.database_url, connections=1, wait_seconds=COMMAND_WAIT_SECONDS) as database:
         await Marking(database).forget()
 
 
 async def dump_fixtures(folder: Path, *, register: bool, new_codes: bool, settings: CodegenSettings | None = None) -> None:
     """Writes campaigns, stores, batches and voids, all as of one moment, into a folder that is there and empty."""
     settings = settings or read_settings(CodegenSettings)
-    async with open_database(settings.database_url, connections=1) as database:
+    async with open_database(settings.database_url, connections=1, wait_seconds=COMMAND_WAIT_SECONDS) as database:
         await dump(database, folder, register=register, new_codes=new_codes)
 
 
@@ -160,7 +163,10 @@ async def fixture_loading(
 ) -> AsyncIterator[FixtureLoading]:
     """Loads dumps into an empty system; a running codegen sends what the other services must learn of."""
     settings, ring = settings or read_settings(CodegenSettings), ring or read_code_keys()
-    async with open_database(settings.database_url, connections=2) as database, LogInspector(settings.kafka) as ends:
+    async with (
+        open_database(settings.database_url, connections=2, wait_seconds=COMMAND_WAIT_SECONDS) as database,
+        LogInspector(settings.kafka) as ends,
+    ):
         announcements = Announcements(database, nudge=lambda: None, timeout_seconds=settings.codegen_acknowledge_seconds)
         orders = BatchHandlers(database, announcements, _minting(settings, ring))
         with cpu_thread() as on_cpu:

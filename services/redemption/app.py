@@ -69,6 +69,9 @@ CONNECTIONS: Final = 40
 
 STALE_REFERENCES_SECONDS: Final = 5.0
 TOKEN_READ_SECONDS: Final = 3.0
+COMMAND_WAIT_SECONDS: Final = 5.0
+"""How long a command waits for a Postgres that is away; the service waits for longer."""
+
 DESCRIPTION: Final = ServiceDescription(
     title="Counterfoil redemption",
     description="Redeems promo codes for games, each exactly once. Platforms with Kafka write to `game.redemptions.v1`.",
@@ -158,7 +161,7 @@ async def running(settings: RedemptionSettings) -> AsyncIterator[RunningService]
 async def positions(kafka: KafkaConnection, database_url: str) -> AsyncIterator[Positions]:
     """The operators' commands on places. They may run beside the service."""
     async with (
-        open_ledger(database_url, max_size=2) as ledger,
+        open_ledger(database_url, max_size=2, wait_seconds=COMMAND_WAIT_SECONDS) as ledger,
         Publisher(kafka) as publisher,
         LogInspector(kafka) as inspector,
     ):
@@ -175,7 +178,7 @@ async def dead_letters(kafka: KafkaConnection) -> AsyncIterator[DeadLetters]:
 async def dump_ledger(folder: Path, settings: RedemptionSettings | None = None) -> None:
     """Writes the ledger, as of one moment, into a folder that is there."""
     settings = settings or read_settings(RedemptionSettings)
-    async with open_ledger(settings.database_url, max_size=1) as ledger:
+    async with open_ledger(settings.database_url, max_size=1, wait_seconds=COMMAND_WAIT_SECONDS) as ledger:
         await LedgerFiles(ledger.pool).dump(folder)
 
 
@@ -186,7 +189,7 @@ async def ledger_fixtures(
     """Loads a dumped ledger into an empty system. May run beside the service."""
     settings, keys = settings or read_settings(RedemptionSettings), keys or read_code_keys()
     async with (
-        open_ledger(settings.database_url, max_size=2) as ledger,
+        open_ledger(settings.database_url, max_size=2, wait_seconds=COMMAND_WAIT_SECONDS) as ledger,
         Publisher(settings.kafka) as publisher,
         LogInspector(settings.kafka) as inspector,
     ):

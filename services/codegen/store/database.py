@@ -68,7 +68,10 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(url: str, *, connections: int) -> AsyncIterator[Database]:
-    """Codegen's schema at a URL. Statements have no time limit of their own: a key over 100 million rows takes its time."""
-    async with open_pool(url, schema=SCHEMA, max_size=connections, command_timeout=None) as pool:
+async def open_database(url: str, *, connections: int, wait_seconds: float = 60.0) -> AsyncIterator[Database]:
+    """Codegen's schema at a URL, waited for if it is away.
+
+    Statements have no time limit of their own: a key over 100 million rows takes its time.
+    """
+    async with open_pool(url, schema=SCHEMA, max_size=connections, command_timeout=None, wait_seconds=wait_seconds) as pool:
         yield Database(pool)

@@ -47,7 +47,9 @@ async def refuse_forgetting(connection: Any) -> None:
 
 
 @asynccontextmanager
-async def open_ledger(url: str, *, max_size: int) -> AsyncIterator[LedgerPool]:
+async def open_ledger(url: str, *, max_size: int, wait_seconds: float = 60.0) -> AsyncIterator[LedgerPool]:
     """The service's pool; waits for a Postgres that is not there yet."""
-    async with open_pool(url, schema=SCHEMA, max_size=max_size, command_timeout=COMMAND_TIMEOUT_SECONDS) as pool:
+    async with open_pool(
+        url, schema=SCHEMA, max_size=max_size, command_timeout=COMMAND_TIMEOUT_SECONDS, wait_seconds=wait_seconds
+    ) as pool:
         yield LedgerPool(pool)
