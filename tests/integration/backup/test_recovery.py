@@ -1,0 +1,196 @@
+"""The drill: databases are put back to a moment ago while the topics have gone on, and all ends equal again."""
+
+import asyncio
+import os
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import asyncpg
+import pytest
+
+from shared.contracts.redemption import Outcome
+from shared.environment import KafkaConnection
+from tests.support.campaign import (
+    SmallCampaign,
+    net_by_store,
+    open_campaign,
+    outcomes,
+    send,
+    wait_decided,
+    wait_ends_equal,
+)
+from tests.support.polling import poll_until
+from tests.support.system import TestSystem, running_system
+
+
+@pytest.fixture
+async def system(kafka: KafkaConnection, shared_database: dict[str, str], tmp_path: Path) -> AsyncIterator[TestSystem]:
+    async with running_system(kafka, shared_database, tmp_path) as system:
+        yield system
+
+
+async def command(system: TestSystem, *words: str, status: int = 0) -> str:
+    """What a command says. Fails when it ends otherwise than with this status."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "counterfoil",
+        *words,
+        env={**os.environ, **system.environment},
+        cwd=system.folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == status, said.decode()
+    return said.decode()
+
+
+async def ledger(system: TestSystem) -> Counter[str]:
+    """Redemptions less reversals of each store in the ledger."""
+    connection = await asyncpg.connect(system.environment["REDEMPTION_DATABASE_URL"])
+    try:
+        rows = await connection.fetch(
+            "SELECT store_id, count(*) - count(v.redemption_id) AS net FROM redemption.redemptions r"
+            " LEFT JOIN redemption.reversals v USING (redemption_id) GROUP BY 1"
+        )
+        return +Counter({row["store_id"]: row["net"] for row in rows})
+    finally:
+        await connection.close()
+
+
+def answers(found: Sequence[Outcome], prefix: str) -> Counter[str]:
+    return Counter(outcome.outcome.value for outcome in found if outcome.event_id.startswith(prefix))
+
+
+async def not_ready_because(system: TestSystem, service: str) -> str:
+    async with aiohttp.ClientSession() as session, session.get(system.url(service) + "/readyz") as response:
+        problems = (await response.json())["problems"]
+        return "; ".join(problems.values())
+
+
+async def test_a_ledger_put_back_to_a_moment_ago_adopts_what_had_been_published(system: TestSystem, tmp_path: Path) -> None:
+    campaign = await open_campaign(system)
+    await send(system, campaign.requests(0, 200))
+    await wait_decided(system, 200)
+    said = await command(system, "backup", "redemption", str(tmp_path / "ledger"))
+    assert "keys k1" in said
+    await send(system, [*campaign.requests(200, 400), *reversals(campaign, range(100, 120))])
+    before = await wait_decided(system, 420)
+    full = await ledger(system)
+
+    assert "stop its copies" in await command(system, "restore", "redemption", str(tmp_path / "ledger"), "--replace", status=1)
+    system.stop("redemption-1")
+    await poll_until(lambda: nobody_is_connected(system, "redemption"), 20)
+    await command(system, "restore", "redemption", str(tmp_path / "ledger"), "--replace")
+    assert sum((await ledger(system)).values()) == 200
+    system.start("redemption")
+    await poll_until(lambda: says_that_commits_are_lost(system), 60)
+    assert "counterfoil positions recover" in await command(system, "positions", "show", "--json")
+    await command(system, "positions", "recover")
+    await system.ready("redemption")
+    assert await ledger(system) == full
+
+    again = [{**request, "event_id": f"again-{request['event_id']}"} for request in campaign.requests(200, 300)]
+    await send(system, [*again, *campaign.requests(400, 500)])
+    found = await wait_decided(system, 620)
+    assert answers(found, "again-") == {"ALREADY_REDEEMED": 100}
+    assert {o.redemption_id for o in before if o.redemption_id} <= {o.redemption_id for o in found}
+    expected = net_by_store(found)
+    assert sum(expected.values()) == 480
+    assert await ledger(system) == expected
+    await wait_ends_equal(system, campaign.id, expected)
+
+
+@pytest.mark.parametrize("service", ["ranking", "reporting"])
+async def test_boards_and_figures_put_back_fold_on_from_their_place(system: TestSystem, tmp_path: Path, service: str) -> None:
+    campaign = await open_campaign(system)
+    await send(system, campaign.requests(0, 200))
+    await wait_decided(system, 200)
+    await wait_ends_equal(system, campaign.id, net_by_store(await outcomes(system)))
+    await command(system, "backup", service, str(tmp_path / "tables"))
+    await send(system, [*campaign.requests(200, 400), *reversals(campaign, range(20))])
+    expected = net_by_store(await wait_decided(system, 420))
+    await wait_ends_equal(system, campaign.id, expected)
+
+    system.stop(f"{service}-1")
+    await poll_until(lambda: nobody_is_connected(system, service), 20)
+    await command(system, "restore", service, str(tmp_path / "tables"), "--replace")
+    system.start(service)
+    await system.ready(service)
+    await wait_ends_equal(system, campaign.id, expected)
+
+
+async def test_a_register_put_back_marks_its_codes_again(system: TestSystem, tmp_path: Path) -> None:
+    campaign = await open_campaign(system)
+    await command(system, "backup", "codegen", str(tmp_path / "register"))
+    await send(system, campaign.requests(0, 50))
+    await wait_decided(system, 50)
+    system.stop("codegen-1")
+    await poll_until(lambda: nobody_is_connected(system, "codegen"), 20)
+    await command(system, "restore", "codegen", str(tmp_path / "register"), "--replace")
+    system.start("codegen")
+    await system.ready("codegen")
+
+    async def state_of(code: str) -> str:
+        return str((await system.call("GET", "codegen", f"/v1/codes/{code}"))["state"])
+
+    async def is_redeemed() -> bool:
+        return await state_of(campaign.codes[0][0]) == "redeemed"
+
+    await poll_until(is_redeemed, 60)
+    assert await state_of(campaign.codes[60][0]) == "issued"
+    assert (await open_campaign(system, "after", each=5)).codes[0][0] not in {code for code, _ in campaign.codes}
+
+
+async def test_a_restore_that_fails_changes_nothing(system: TestSystem, tmp_path: Path) -> None:
+    whole, torn = tmp_path / "whole", tmp_path / "torn"
+    await command(system, "backup", "reporting", str(whole))
+    assert "there already" in await command(system, "backup", "reporting", str(whole), status=1)
+    torn.write_bytes(whole.read_bytes()[: whole.stat().st_size * 3 // 4])
+    system.stop("reporting-1")
+    await poll_until(lambda: nobody_is_connected(system, "reporting"), 20)
+    assert "say --replace" in await command(system, "restore", "reporting", str(whole), status=1)
+    assert "not of ranking" in await command(system, "restore", "ranking", str(whole), "--replace", status=1)
+    await command(system, "restore", "reporting", str(torn), "--replace", status=1)
+    await command(system, "migrate", "reporting")
+    system.start("reporting")
+    await system.ready("reporting")
+
+
+def reversals(campaign: SmallCampaign, numbers: range) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "reverse",
+            "event_id": f"r-{number}",
+            "platform": "zork",
+            "code": campaign.codes[number][0],
+            "reverses": f"{campaign.id}-{number}",
+            "reason": "mistake",
+            "occurred_at": campaign.requests(number, number + 1)[0]["occurred_at"],
+        }
+        for number in numbers
+    ]
+
+
+async def nobody_is_connected(system: TestSystem, service: str) -> bool:
+    connection = await asyncpg.connect(system.environment[f"{service.upper()}_DATABASE_URL"])
+    try:
+        others = await connection.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE usename = current_user AND datname = current_database()"
+            " AND pid <> pg_backend_pid()"
+        )
+        return bool(others == 0)
+    finally:
+        await connection.close()
+
+
+async def says_that_commits_are_lost(system: TestSystem) -> bool:
+    try:
+        return "positions recover" in await not_ready_because(system, "redemption")
+    except aiohttp.ClientConnectionError:
+        return False
