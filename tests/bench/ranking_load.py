@@ -4,15 +4,12 @@ import asyncio
 import os
 import random
 import signal
-import socket
-import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-import aiohttp
 import asyncpg
 import msgspec
 
@@ -23,6 +20,7 @@ from shared.contracts.topics import OUTCOMES, STORES
 from shared.environment import KafkaConnection
 from shared.kafka.publishing import Publisher
 from shared.kafka.records import NewRecord
+from tests.integration.ranking.processes import copy_of_ranking
 from tests.integration.ranking.system import CAMPAIGN, Reader, Topics, redeemed
 from tests.support.databases import Databases
 from tests.support.topics import own_topics
@@ -32,7 +30,6 @@ PARTITIONS: Final = 6
 REGIONS: Final = 50
 CHAINS: Final = 20
 PEER_GROUPS: Final = 5
-READY_SECONDS: Final = 90
 
 
 @dataclass(frozen=True)
@@ -93,26 +90,10 @@ async def publish(bench: Bench, records: dict[int, list[NewRecord]]) -> None:
 
 
 @asynccontextmanager
-async def service(bench: Bench, *, log_level: str = "warning") -> AsyncIterator[tuple[Reader, asyncio.subprocess.Process]]:
+async def service(bench: Bench) -> AsyncIterator[tuple[Reader, asyncio.subprocess.Process]]:
     """`python -m services.ranking`, ready."""
-    port = _free_port()
-    environment = {
-        **os.environ,
-        "KAFKA_BOOTSTRAP_SERVERS": bench.kafka.bootstrap_servers,
-        "KAFKA_TOPIC_PREFIX": bench.kafka.topic_prefix,
-        "RANKING_DATABASE_URL": bench.database_url,
-        "RANKING_PORT": str(port),
-        "LOG_LEVEL": log_level,
-    }
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", "services.ranking", env=environment)
-    try:
-        async with aiohttp.ClientSession() as session:
-            reader = Reader(session, f"http://127.0.0.1:{port}")
-            await _until_ready(reader)
-            yield reader, process
-    finally:
-        process.terminate()
-        await process.wait()
+    async with copy_of_ranking(bench.kafka, bench.database_url) as copy:
+        yield copy.reader, copy.process
 
 
 @contextmanager
@@ -130,18 +111,6 @@ async def folded(connection: asyncpg.Connection) -> int:
     return int(await connection.fetchval("SELECT coalesce(sum(redemptions), 0)::bigint FROM scores"))
 
 
-async def _until_ready(reader: Reader) -> None:
-    async with asyncio.timeout(READY_SECONDS):
-        while True:
-            try:
-                async with reader.session.get(f"{reader.url}/readyz") as response:
-                    if response.status == 200:
-                        return
-            except aiohttp.ClientError:
-                pass
-            await asyncio.sleep(0.1)
-
-
 def _store(number: int) -> NewRecord:
     store = Store(
         revision=1,
@@ -152,9 +121,3 @@ def _store(number: int) -> NewRecord:
         peer_group=f"p-{number % PEER_GROUPS}",
     )
     return NewRecord(store.id.encode(), encode(store))
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
