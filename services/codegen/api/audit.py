@@ -6,8 +6,8 @@ import msgspec
 from pydantic import Field
 
 from services.codegen.api.answers import ADMIN, PageQuery, before_number, page_of, refusing
+from services.codegen.domain.audit import AuditEntry, ChainView
 from services.codegen.handlers.audit import AuditHandlers
-from services.codegen.store.audit import AuditEntry
 from shared.web.routes import Call, Route
 
 
@@ -35,8 +35,19 @@ class AuditRoutes:
                 scopes=ADMIN,
                 query=AuditQuery,
                 answer=AuditPage,
-            )
+            ),
+            Route(
+                method="GET",
+                path="/v1/audit/chain",
+                handler=refusing(self.chain),
+                summary="Computes the chain of hashes over the audit log again: whether any sealed entry was changed",
+                scopes=ADMIN,
+                answer=ChainView,
+            ),
         ]
+
+    async def chain(self, _call: Call[Any, Any]) -> ChainView:
+        return await self._audit.check()
 
     async def page(self, call: Call[AuditQuery, Any]) -> AuditPage:
         query = call.query

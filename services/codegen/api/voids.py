@@ -1,5 +1,6 @@
 """Voids: preview and create."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -94,21 +95,18 @@ class VoidRoutes:
         ]
 
     async def preview(self, call: Call[Any, VoidBody]) -> VoidPreview:
-        return await self._voids.preview(await self._target(call.body))
+        return await self._voids.preview(await self.target(call.body))
 
     async def create(self, call: Call[Any, VoidOrder]) -> VoidView:
-        body = call.body
+        return await self.order(call.body, {"actor": call.caller.token_id, "now": datetime.now(UTC)})
+
+    async def order(self, body: VoidOrder, by: Mapping[str, Any]) -> VoidView:
+        """Makes the void that a body asks for; `by` says who and when."""
         message = name_fault(body.reason)
         if message:
             raise wrong("reason", message)
-        return await self._voids.create(
-            await self._target(body),
-            describe(body),
-            confirmed=body.confirm_outstanding,
-            reason=body.reason,
-            actor=call.caller.token_id,
-            now=datetime.now(UTC),
-        )
+        target = await self.target(body)
+        return await self._voids.create(target, describe(body), confirmed=body.confirm_outstanding, reason=body.reason, **by)
 
     async def page(self, call: Call[PageQuery, Any]) -> VoidPage:
         limit = call.query.limit
@@ -116,7 +114,8 @@ class VoidRoutes:
         items, cursor = page_of(found, limit, lambda void: void.id)
         return VoidPage(items=list(items), next_cursor=cursor)
 
-    async def _target(self, body: VoidBody) -> VoidTarget:
+    async def target(self, body: VoidBody) -> VoidTarget:
+        """What a body names, its codes as serials. Raises Wrong."""
         serials = None
         if body.codes is not None:
             found = await self._codes.serials_of(body.codes)

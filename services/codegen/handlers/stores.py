@@ -4,6 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+import msgspec
+
+from services.codegen.domain.refusals import Missing
 from services.codegen.domain.stores import changes_to
 from services.codegen.handlers.announcing import Announcements, store_record
 from services.codegen.store.database import Database
@@ -41,6 +44,20 @@ class StoreHandlers:
                 await session.audit.insert_audit(now, actor, "stores.put", f"{len(touched)} stores", details)
         await self._announcements.wait(ids)
         return done
+
+    async def pause(self, store_id: str, paused: bool, *, actor: str, now: datetime) -> Store:
+        """Stops or allows the redemption of a store's codes, everywhere. Raises Missing, NotYet."""
+        async with self._database.reading() as session:
+            known = await session.stores.stores_by_id([store_id])
+        if not known:
+            raise Missing("store")
+        store = msgspec.structs.replace(known[0], paused=paused)
+        await self.put([store], actor=actor, now=now)
+        return store
+
+    async def count(self) -> int:
+        async with self._database.reading() as session:
+            return await session.stores.count_stores()
 
     async def page(self, after: str, limit: int) -> Sequence[Store]:
         async with self._database.reading() as session:

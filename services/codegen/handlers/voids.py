@@ -61,6 +61,10 @@ class VoidHandlers:
             voided_at=now,
         )
 
+    async def latest(self, limit: int) -> Sequence[StoredVoid]:
+        async with self._database.reading() as session:
+            return await session.voids.latest_voids(limit)
+
     async def page(self, after: str, limit: int) -> Sequence[StoredVoid]:
         async with self._database.reading() as session:
             return await session.voids.list_voids(after, limit)

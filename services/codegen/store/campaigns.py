@@ -1,6 +1,7 @@
 """Campaigns as rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 import asyncpg
@@ -11,6 +12,20 @@ from shared.contracts.codegen import Campaign, CampaignLimits, CampaignState
 from shared.postgres.queries import Queries
 
 queries = Queries.beside(__file__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CampaignFigures:
+    """Codes of a campaign: issued (published), ready to be published, redeemed, void."""
+
+    issued: int = 0
+    ready: int = 0
+    redeemed: int = 0
+    void: int = 0
+
+    @property
+    def outstanding(self) -> int:
+        return max(0, self.issued - self.redeemed - self.void)
 
 
 class Campaigns:
@@ -54,6 +69,20 @@ class Campaigns:
 
     async def campaigns_by_id(self, ids: Sequence[str], now: datetime) -> Sequence[Campaign]:
         return [_campaign(row, now) for row in await self._connection.fetch(queries.campaigns_by_id, list(ids))]
+
+    async def campaign_figures(self) -> Mapping[str, CampaignFigures]:
+        """By campaign; one without a batch is not among them."""
+        redeemed = {row["campaign_id"]: row["redeemed"] for row in await self._connection.fetch(queries.campaign_redeemed)}
+        void = {row["campaign_id"]: row["void"] for row in await self._connection.fetch(queries.campaign_void)}
+        return {
+            row["campaign_id"]: CampaignFigures(
+                issued=row["issued"],
+                ready=row["ready"],
+                redeemed=redeemed.get(row["campaign_id"], 0),
+                void=void.get(row["campaign_id"], 0),
+            )
+            for row in await self._connection.fetch(queries.campaign_figures)
+        }
 
     async def campaign_has_published(self, campaign_id: str) -> bool:
         return bool(await self._connection.fetchval(queries.campaign_has_published, campaign_id))

@@ -36,6 +36,9 @@ class Stores:
     async def stores_by_id(self, ids: Sequence[str]) -> Sequence[Store]:
         return [_store(row) for row in await self._connection.fetch(queries.stores_by_id, list(ids))]
 
+    async def count_stores(self) -> int:
+        return int(await self._connection.fetchval(queries.count_stores))
+
     async def known_stores(self, ids: Sequence[str]) -> Mapping[str, int]:
         """Numbers by id."""
         return {row["id"]: row["number"] for row in await self._connection.fetch(queries.known_stores, list(ids))}

@@ -81,6 +81,9 @@ class Voids:
     async def list_voids(self, after: str, limit: int) -> Sequence[StoredVoid]:
         return [StoredVoid(**row) for row in await self._connection.fetch(queries.list_voids, after, limit)]
 
+    async def latest_voids(self, limit: int) -> Sequence[StoredVoid]:
+        return [StoredVoid(**row) for row in await self._connection.fetch(queries.latest_voids, limit)]
+
     async def parts_after(self, void_id: str, part: int) -> Sequence[Void]:
         """The void's records above a part, in order."""
         found: dict[int, list[VoidRange]] = {}
