@@ -29,6 +29,9 @@ SECURITY_HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
 
+CLIENT_LEFT: Final = 499
+"""Counted in the metrics; nobody is there to be told."""
+
 STREAMING: Final = web.RequestKey("counterfoil_head_sent", bool)
 
 Unavailable = Callable[[BaseException], bool]
@@ -106,7 +109,7 @@ async def _answer(request: web.Request, handler: Handler, unavailable: Unavailab
         return Problem(error.status, _http_detail(error), headers=allow).response()
     except (ConnectionResetError, ConnectionAbortedError):
         log.info("client left", route=_template(request))
-        raise
+        return web.Response(status=CLIENT_LEFT)
     except Exception as error:
         if unavailable(error):
             log.warning("unavailable", route=_template(request), error=f"{type(error).__name__}: {error}")

@@ -4,7 +4,7 @@ Everything that a page loads lies in the service's `web/assets`, in this package
 """
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,9 +28,9 @@ def csrf_of(token: str) -> str:
 
 
 class Pages:
-    """Renders a service's templates. `folder` is its `web/`: `templates/` and `assets/`."""
+    """Renders a service's templates. `folder` is its `web/`: `templates/` and `assets/`; `filters` are for its templates."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, filters: Mapping[str, Callable[..., Any]] | None = None) -> None:
         self._assets = folder / "assets"
         self._environment = jinja2.Environment(
             loader=jinja2.FileSystemLoader([folder / "templates", SHARED_TEMPLATES]),
@@ -39,6 +39,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._environment.filters.update(filters or {})
         self._environment.globals["asset"] = self.asset_address
 
     def render(self, request: web.Request, template: str, values: Mapping[str, Any], *, status: int = 200) -> web.Response:
