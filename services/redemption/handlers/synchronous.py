@@ -31,14 +31,19 @@ EARLY_KEPT: Final = 50_000
 Place = tuple[int, int]
 """(partition, offset) of a request."""
 
+Awaited = tuple[int, int, str, str]
+"""(partition, offset, platform, event_id): the outcomes of an earlier epoch, which may be repeated, have the same places."""
+
 log = structlog.get_logger(__name__)
 
 
-class _Sourced(msgspec.Struct, frozen=True):
+class _Answer(msgspec.Struct, frozen=True):
     source: Source
+    platform: str
+    event_id: str
 
 
-_decode_source: Final = msgspec.json.Decoder(_Sourced)
+_decode_answer: Final = msgspec.json.Decoder(_Answer)
 
 
 class NoAnswer(Exception):  # noqa: N818
@@ -64,13 +69,16 @@ MakeFollower = Callable[[Callable[[int, Sequence[Record]], None]], OutcomesFollo
 
 
 class OutcomeWaiters:
-    """Brings outcomes of the topic to those who wait for them, by the place of their own record."""
+    """Brings outcomes of the topic to those who wait for them, by the place of their own record, and by its event.
+
+    The place alone would take an outcome of an earlier epoch that is repeated, the event alone one of an earlier sending.
+    """
 
     def __init__(self, make_follower: MakeFollower) -> None:
         self._make_follower = make_follower
-        self._waiting: dict[Place, asyncio.Future[bytes]] = {}
-        self._early: dict[Place, bytes] = {}
-        self._early_order: deque[Place] = deque()
+        self._waiting: dict[Awaited, asyncio.Future[bytes]] = {}
+        self._early: dict[Awaited, bytes] = {}
+        self._early_order: deque[Awaited] = deque()
         self._sending = 0
         self._last_wanted = float("-inf")
         self._following: asyncio.Task[None] | None = None
@@ -84,11 +92,11 @@ class OutcomeWaiters:
         for record in records:
             if record.value is None:
                 continue
-            source = _decode_source.decode(record.value).source
-            place = (source.partition, source.offset)
-            future = self._waiting.pop(place, None)
+            answer = _decode_answer.decode(record.value)
+            awaited = (answer.source.partition, answer.source.offset, answer.platform, answer.event_id)
+            future = self._waiting.pop(awaited, None)
             if future is None:
-                self._keep_early(place, record.value)
+                self._keep_early(awaited, record.value)
             elif not future.done():
                 future.set_result(record.value)
 
@@ -108,18 +116,18 @@ class OutcomeWaiters:
                 self._early.clear()
                 self._early_order.clear()
 
-    def expect(self, place: Place) -> asyncio.Future[bytes]:
+    def expect(self, awaited: Awaited) -> asyncio.Future[bytes]:
         """The outcome of the request at this place, once it comes. To be called within `sending`."""
         future: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        early = self._early.pop(place, None)
+        early = self._early.pop(awaited, None)
         if early is not None:
             future.set_result(early)
         else:
-            self._waiting[place] = future
+            self._waiting[awaited] = future
         return future
 
-    def forget(self, place: Place) -> None:
-        self._waiting.pop(place, None)
+    def forget(self, awaited: Awaited) -> None:
+        self._waiting.pop(awaited, None)
 
     async def __aenter__(self) -> Self:
         return self
@@ -157,11 +165,11 @@ class OutcomeWaiters:
         except TimeoutError:
             raise Retryable("the outcomes topic cannot be read") from None
 
-    def _keep_early(self, place: Place, value: bytes) -> None:
+    def _keep_early(self, awaited: Awaited, value: bytes) -> None:
         if not self._sending:
             return
-        self._early[place] = value
-        self._early_order.append(place)
+        self._early[awaited] = value
+        self._early_order.append(awaited)
         if len(self._early_order) > EARLY_KEPT:
             self._early.pop(self._early_order.popleft(), None)
 
@@ -178,14 +186,15 @@ class Submitting:
         """The outcome as it was published. Raises NoAnswer when none came in time, Retryable when Kafka is away."""
         async with self._waiters.sending():
             place = await self._publisher.send(REQUESTS.name, _key(request), encode(request), headers=_headers(request))
-            answer = self._waiters.expect(place)
+            awaited = (*place, request.platform, request.event_id)
+            answer = self._waiters.expect(awaited)
         try:
             async with asyncio.timeout(self._wait_seconds):
                 return await answer
         except TimeoutError:
             raise NoAnswer(request.event_id) from None
         finally:
-            self._waiters.forget(place)
+            self._waiters.forget(awaited)
 
 
 def _key(request: RedeemRequest | ReverseRequest) -> bytes:
