@@ -6,6 +6,7 @@ their partitions, and what is decided from now on belongs to a new epoch.
 
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, Protocol
@@ -18,6 +19,7 @@ from services.redemption.domain.ledger import LedgerEntry
 from services.redemption.domain.outcomes import accepted_of, reversal_of
 from services.redemption.domain.places import Place, StoredOutcome, StoredOutcomes
 from services.redemption.handlers.outbox import BatchPublisher, compress, decompress, publish_outcomes
+from services.redemption.store.errors import PlaceLost
 from services.redemption.store.fixtures import REDEMPTIONS_FILE, REVERSALS_FILE, LedgerFiles, LoadingTransaction
 from services.redemption.store.mending import Mending
 from shared.codes.alphabet import CODE_LENGTH, hint, values_to_texts
@@ -80,25 +82,32 @@ class LedgerFixtures:
             return all(same)
 
     async def load(self, folder: Path) -> int:
-        """Fills the ledger and publishes its outcomes; how many. What was loaded before is only published again.
+        """Fills the ledger and publishes its outcomes; how many there are. What was loaded before is filled in no second time.
 
         Raises CannotLoad, UnreadableLedger, PlaceLost, and Retryable when Kafka is away: loading again goes on.
         """
         partitions = list(range(await self._logs.partitions(REQUESTS.name)))
         firsts = {partition: (await self._logs.bounds(REQUESTS.name, partition))[0] for partition in partitions}
         hints = _Hints(self._ring, _keys_of_batches(folder))
-        published = 0
         async with self._files.loading() as ledger:
             if not (await ledger.count()).redemptions:
                 await ledger.copy(folder)
                 await ledger.count_campaigns()
                 await _place_outcomes(ledger, await ledger.places(partitions, firsts.__getitem__), hints)
+            counts = await ledger.count()
         for place in await self._mending.places():
-            stored = decompress(place.outbox)
-            await publish_outcomes(self._publisher, stored)
-            published += len(stored.outcomes) if stored else 0
-        log.info("ledger loaded", outcomes=published)
-        return published
+            await publish_outcomes(self._publisher, decompress(place.outbox))
+            await self._empty_outbox(place)
+        log.info("ledger loaded", redemptions=counts.redemptions, reversals=counts.reversals)
+        return counts.redemptions + counts.reversals
+
+    async def _empty_outbox(self, published: Place) -> None:
+        """A whole ledger need not be published once more by everyone who takes the partition over before its first request."""
+        if published.outbox is None:
+            return
+        with suppress(PlaceLost):
+            async with self._files.loading() as ledger:
+                await ledger.move_place(published, replace(published, outbox=None))
 
 
 class _Hints:
