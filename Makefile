@@ -6,11 +6,11 @@ VENV_PYTHON := .venv/bin/python
 MAKEFLAGS += --no-print-directory
 ARGS ?=
 
-.PHONY: help up demo test check bench down clean status environment dev-environment \
+.PHONY: help up demo test test-containers check bench down clean status environment dev-environment \
 	check-format check-lint check-imports check-types check-tests
 
 help: ## Lists the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 up: environment ## Brings up Kafka, Postgres and the four services; changes nothing when they run
 	@$(VENV_PYTHON) -m deploy.local up
@@ -29,6 +29,9 @@ clean: environment ## make down, and deletes the data
 
 test: dev-environment ## Every tier of the tests, on a Kafka and a Postgres that it starts itself
 	$(VENV_PYTHON) -m pytest tests $(ARGS)
+
+test-containers: dev-environment ## docker-compose.yml really run, and scaled, killed and restarted; root, Debian, minutes
+	$(VENV_PYTHON) -m pytest tests/containers/checks.py $(ARGS)
 
 check: dev-environment ## Format, lint, import rules, strict types, the tests that need no server
 	@$(MAKE) -j4 $(if $(filter output-sync,$(.FEATURES)),--output-sync=target) \

@@ -17,6 +17,7 @@ from deploy.local.databases import DATABASE, SERVICES, ensure_schemas
 from shared.codes.key_ring import KeyRing, new_key
 
 PASSWORD_FILE: Final = Path("postgres", "password")
+GRAFANA_PASSWORD_FILE: Final = Path("grafana", "password")
 KEY_RING_FILE: Final = Path("keys", "code-keys.json")
 FIRST_KEY: Final = "k1"
 READABLE_IN_ITS_VOLUME: Final = 0o444
@@ -24,7 +25,8 @@ READABLE_IN_ITS_VOLUME: Final = 0o444
 
 def make_secrets(folder: Path, *, postgres_host: str) -> None:
     """Writes what is not there yet. A secret that was made is never replaced."""
-    _write_once(folder / PASSWORD_FILE, secrets.token_urlsafe(24))
+    for password_file in (PASSWORD_FILE, GRAFANA_PASSWORD_FILE):
+        _write_once(folder / password_file, secrets.token_urlsafe(24))
     for service in SERVICES:
         url = f"postgresql://{service}:{secrets.token_urlsafe(24)}@{postgres_host}/{DATABASE}"
         _write_once(folder / url_file(service), url)

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from deploy.containers.__main__ import KEY_RING_FILE, PASSWORD_FILE, make_secrets, url_file
+from deploy.containers.__main__ import GRAFANA_PASSWORD_FILE, KEY_RING_FILE, PASSWORD_FILE, make_secrets, url_file
 from deploy.local import kafka, postgres
 from deploy.local.databases import SERVICES, url_variable
 from deploy.local.places import CHECKOUT
@@ -66,10 +66,20 @@ def test_postgres_has_the_settings_of_make_up(compose: dict[str, Any]) -> None:
     assert told == {name: postgres.SETTINGS[name] for name in local}
 
 
+def test_what_watches_is_in_a_profile_of_its_own_and_reads_the_repository(compose: dict[str, Any]) -> None:
+    for name in ("prometheus", "grafana"):
+        described = compose["services"][name]
+        assert described["profiles"] == ["watching"]
+        assert described["read_only"]
+    mounted = {volume.rpartition(":")[0] for n in ("prometheus", "grafana") for volume in compose["services"][n]["volumes"]}
+    assert "./deploy/prometheus:/etc/prometheus" in mounted
+    assert "./deploy/grafana/provisioning:/etc/grafana/provisioning" in mounted
+
+
 def test_images_are_pinned_by_version(compose: dict[str, Any]) -> None:
     for name, described in compose["services"].items():
         version = described["image"].rpartition(":")[2]
-        assert version == "${COUNTERFOIL_VERSION:-dev}".rpartition(":")[2] or re.match(r"\d+\.\d+", version), name
+        assert version == "${COUNTERFOIL_VERSION:-dev}".rpartition(":")[2] or re.match(r"v?\d+\.\d+", version), name
     for image in re.findall(r"^FROM (\S+)", (CHECKOUT / "deploy" / "Dockerfile").read_text(), re.MULTILINE):
         assert re.search(r":\d+\.\d+\.\d+", image), image
 
@@ -100,7 +110,7 @@ def test_the_dockerfile_ends_as_an_account_without_rights() -> None:
 
 def test_secrets_are_made_once(tmp_path: Path) -> None:
     make_secrets(tmp_path, postgres_host="postgres:5432")
-    files = [PASSWORD_FILE, KEY_RING_FILE, *(url_file(service) for service in SERVICES)]
+    files = [PASSWORD_FILE, GRAFANA_PASSWORD_FILE, KEY_RING_FILE, *(url_file(service) for service in SERVICES)]
     made = {file: (tmp_path / file).read_text() for file in files}
     assert len(parse_key_ring(made[KEY_RING_FILE]).keys) == 1
     make_secrets(tmp_path, postgres_host="postgres:5432")

@@ -1,0 +1,301 @@
+"""docker-compose.yml, really run: `make test-containers` (as root on Debian where no Docker engine answers).
+
+The checks go on from each other's state, in their order, on one system: it takes a minute to come up.
+"""
+
+import csv
+import io
+import json
+import os
+import re
+import signal
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Any, Final
+
+import pytest
+
+from deploy.local import ports
+from deploy.local.databases import SERVICES
+from deploy.local.places import CHECKOUT, default_cache
+from tests.containers.engine import Engine, run, running_engine
+from tests.containers.stand_ins import make_stand_ins
+from tests.support.polling import poll_until
+
+PROJECT: Final = "counterfoil-checks"
+ONE_SHOTS: Final = ("secrets", "topics", "schemas", "migrations")
+UP_SECONDS: Final = 900.0
+ACCOUNT: Final = "10001:10001"
+NOTHING_GRANTED: Final = "0" * 16
+
+
+@dataclass(slots=True, kw_only=True)
+class ComposedSystem:
+    """The project's containers. `tokens` by what they are for, once they were made."""
+
+    engine: Engine
+    version: str
+    kafka_port: int
+    prometheus_port: int
+    tokens: dict[str, str] = field(default_factory=dict)
+
+    def compose(self, *arguments: str) -> str:
+        environment = {
+            "COUNTERFOIL_VERSION": self.version,
+            "KAFKA_PORT": str(self.kafka_port),
+            "PROMETHEUS_PORT": str(self.prometheus_port),
+        }
+        file = str(CHECKOUT / "docker-compose.yml")
+        return self.engine.compose(
+            "--project-name", PROJECT, "--file", file, *arguments, environment=environment, seconds=UP_SECONDS
+        )
+
+    def counterfoil(self, *arguments: str, environment: dict[str, str] | None = None) -> str:
+        """The command line in a container of its own."""
+        told = [part for name, value in (environment or {}).items() for part in ("--env", f"{name}={value}")]
+        return self.compose("run", "--rm", "--no-TTY", *told, "cli", "counterfoil", *arguments)
+
+    def containers(self, service: str = "") -> list[dict[str, Any]]:
+        """What `docker inspect` says of the containers, all or a service's."""
+        wanted = [f"--filter=label=com.docker.compose.project={PROJECT}", "--filter=label=com.docker.compose.oneoff=False"]
+        wanted += [f"--filter=label=com.docker.compose.service={service}"] if service else []
+        ids = self.engine.docker("ps", "--all", "--quiet", *wanted).split()
+        found: list[dict[str, Any]] = json.loads(self.engine.docker("inspect", *ids)) if ids else []
+        return found
+
+    def urls(self, service: str) -> list[str]:
+        """The published addresses of a service's copies."""
+        return [url for container in self.containers(service) for url in addresses(container)]
+
+    def python(self, service: str, program: str) -> str:
+        """What a Python program prints inside a service's first container."""
+        return self.compose("exec", "--no-TTY", service, "python", "-c", program)
+
+    def call(self, service: str, method: str, path: str, body: Any = None, *, token: str = "ADMIN_TOKEN", **head: str) -> Any:
+        return call(self.urls(service)[0], method, path, body, token=self.tokens[token], **head)
+
+
+def addresses(container: dict[str, Any]) -> list[str]:
+    """A container's published addresses; none while it is down."""
+    found = container["NetworkSettings"]["Ports"].get("8080/tcp") or []
+    return [f"http://{binding['HostIp']}:{binding['HostPort']}" for binding in found]
+
+
+def call(url: str, method: str, path: str, body: Any = None, *, token: str, **head: str) -> Any:
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    headers |= {name.replace("_", "-"): value for name, value in head.items()}
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url + path, data=data, headers=headers, method=method)
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        text = answer.read().decode()
+        return json.loads(text) if "json" in answer.headers["Content-Type"] else text
+
+
+@pytest.fixture(scope="module")
+def system() -> Iterator[ComposedSystem]:
+    cache = default_cache() / "containers"
+    cache.mkdir(parents=True, exist_ok=True)
+    with running_engine(cache) as engine:
+        if engine.ours:
+            make_stand_ins(engine, cache)
+        version = run(["git", "describe", "--tags", "--always", "--dirty"], folder=CHECKOUT).strip()
+        chosen = ports.free_port(39092)
+        system = ComposedSystem(
+            engine=engine, version=version, kafka_port=chosen, prometheus_port=ports.free_port(39090, but_not={chosen})
+        )
+        everything = ("--profile", "watching", "--profile", "tools", "down", "--volumes", "--remove-orphans")
+        system.compose(*everything)
+        try:
+            system.compose("build", "--quiet", "codegen")
+            system.compose("up", "--detach", "--wait", "--no-build")
+            yield system
+        finally:
+            print(system.compose("logs", "--no-color", "--tail=15"))
+            system.compose(*everything)
+
+
+def test_every_part_is_healthy_or_has_ended_well(system: ComposedSystem) -> None:
+    for service in ("kafka", "postgres", *SERVICES):
+        assert [c["State"]["Health"]["Status"] for c in system.containers(service)] == ["healthy"], service
+    for service in ONE_SHOTS:
+        assert [(c["State"]["Status"], c["State"]["ExitCode"]) for c in system.containers(service)] == [("exited", 0)], service
+
+
+def test_a_part_started_after_what_it_depends_on_was_there(system: ComposedSystem) -> None:
+    ended = {name: _time(system.containers(name)[0]["State"]["FinishedAt"]) for name in ONE_SHOTS}
+    started = {name: _time(system.containers(name)[0]["State"]["StartedAt"]) for name in SERVICES}
+    assert ended["secrets"] < ended["schemas"] < ended["migrations"]
+    assert max(ended.values()) < min(started.values())
+
+
+def test_the_image_says_its_version_from_git_and_has_no_build_tools(system: ComposedSystem) -> None:
+    image = json.loads(system.engine.docker("image", "inspect", f"counterfoil:{system.version}"))[0]
+    assert image["Config"]["Labels"]["org.opencontainers.image.version"] == system.version
+    assert image["Config"]["User"] == ACCOUNT
+    found = system.python("codegen", "import shutil; print([n for n in ('gcc', 'make', 'git', 'uv') if shutil.which(n)])")
+    assert found.strip() == "[]"
+    assert "pip" not in system.python("codegen", "import os; print(os.listdir('/opt/counterfoil/bin'))")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_runs_without_rights_on_a_file_system_that_it_cannot_write(system: ComposedSystem, service: str) -> None:
+    status = system.python(service, "print(open('/proc/1/status').read())")
+    assert _field(status, "Uid") == "10001"
+    assert _field(status, "CapEff") == _field(status, "CapPrm") == NOTHING_GRANTED
+    assert _field(status, "NoNewPrivs") == "1"
+    written = system.python(service, f"{_TRY_TO_WRITE}\nprint(write('/app/x'), write('/secrets/x'), write('/tmp/x'))")
+    assert written.split() == ["EROFS", "EROFS", "written"]
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_secrets_come_from_files_and_each_service_has_its_own_alone(system: ComposedSystem, service: str) -> None:
+    told = system.containers(service)[0]["Config"]["Env"]
+    assert not [line for line in told if "postgresql://" in line or "PASSWORD" in line.upper()]
+    files = system.python(service, "import pathlib; print(*[p for p in pathlib.Path('/secrets').rglob('*') if p.is_file()])")
+    keys = ["/secrets/keys/code-keys.json"] if service in ("codegen", "redemption") else []
+    assert sorted(files.split()) == sorted([f"/secrets/{service}/database_url", *keys])
+
+
+def test_a_campaign_runs_through_all_of_it(system: ComposedSystem) -> None:
+    system.tokens["ADMIN_TOKEN"] = system.counterfoil("token", "bootstrap").split()[-1]
+    for name, scope in (("PLATFORM_TOKEN", "platform:zork"), ("REPORTS_TOKEN", "reports")):
+        made = system.call("codegen", "POST", "/v1/tokens", {"name": name, "scopes": [scope], "expires_at": None})
+        system.tokens[name] = made["token"]
+    told = {**system.tokens, "COLUMNS": "150"}
+    shown = system.counterfoil(
+        "demo",
+        "--codes=20000",
+        "--events=2000",
+        "--folder=/tmp/demo",
+        environment=told,
+    )
+    agreed = re.findall(r"redeemed less reversed: (?:outcomes|ranking|reporting)\W+([\d,]+)", shown)
+    assert len(agreed) == 3
+    assert len(set(agreed)) == 1, shown
+
+
+def test_a_service_is_scaled_and_each_copy_answers(system: ComposedSystem) -> None:
+    before = {c["Id"] for service in SERVICES for c in system.containers(service)}
+    system.compose("up", "--detach", "--wait", "--no-build", "--no-recreate", "--scale", "redemption=3")
+    copies = system.containers("redemption")
+    assert [c["State"]["Health"]["Status"] for c in copies] == ["healthy"] * 3
+    assert before <= {c["Id"] for service in SERVICES for c in system.containers(service)}
+    urls = system.urls("redemption")
+    assert len(set(urls)) == 3
+    codes = _codes(system)
+    for number, url in enumerate(urls):
+        assert _redeem(system, url, next(codes), f"scaled-{number}")["outcome"] == "REDEEMED"
+
+
+async def test_a_copy_that_is_killed_comes_back_and_meanwhile_the_others_decide(system: ComposedSystem) -> None:
+    victim, *others = system.containers("redemption")
+    codes = _codes(system, skip=10)
+    os.kill(victim["State"]["Pid"], signal.SIGKILL)
+    urls = [url for url in system.urls("redemption") if url not in addresses(victim)]
+    assert len(urls) >= len(others)
+    for number in range(12):
+        outcome = await _redeem_in_the_end(system, urls[number % len(urls)], next(codes), f"after-{number}")
+        assert outcome["outcome"] == "REDEEMED"
+
+    def restarted() -> bool:
+        state = next(c for c in system.containers("redemption") if c["Id"] == victim["Id"])
+        return bool(state["RestartCount"] == 1 and state["State"]["Health"]["Status"] == "healthy")
+
+    await poll_until(restarted, 60, every_seconds=1, what="the killed copy being back")
+
+
+def test_what_was_decided_is_there_after_down_and_up(system: ComposedSystem) -> None:
+    before = system.call("reporting", "GET", "/v1/campaigns/demo-1/summary", token="REPORTS_TOKEN")
+    system.compose("down")
+    assert system.containers() == []
+    system.compose("up", "--detach", "--wait", "--no-build")
+    after = system.call("reporting", "GET", "/v1/campaigns/demo-1/summary", token="REPORTS_TOKEN")
+    assert {name: after[name] for name in ("issued", "accepted", "redeemed", "reversed")} == {
+        name: before[name] for name in ("issued", "accepted", "redeemed", "reversed")
+    }
+
+
+async def test_prometheus_of_the_watching_profile_scrapes_every_service(system: ComposedSystem) -> None:
+    configured = system.compose("--profile", "watching", "config", "--services").split()
+    assert {"prometheus", "grafana"} <= set(configured)
+    system.compose("--profile", "watching", "up", "--detach", "--wait", "--no-build", "prometheus")
+    url = f"http://127.0.0.1:{system.prometheus_port}/api/v1/query?query=up"
+
+    def scraped() -> bool:
+        with urllib.request.urlopen(url, timeout=10) as answer:
+            assert answer.status == HTTPStatus.OK
+            series = json.loads(answer.read())["data"]["result"]
+        up = {text for one in series if one["value"][1] == "1" for text in one["metric"].values()}
+        return set(SERVICES) <= up
+
+    await poll_until(scraped, 90, every_seconds=2, what="every service being scraped")
+
+
+def test_the_files_that_the_watching_profile_mounts_are_there() -> None:
+    for path in ("prometheus/prometheus.yml", "grafana/provisioning", "grafana/dashboards"):
+        assert (CHECKOUT / "deploy" / path).exists(), path
+
+
+_TRY_TO_WRITE = """
+import errno
+def write(path):
+    try:
+        open(path, 'w').close()
+        return 'written'
+    except OSError as error:
+        return errno.errorcode[error.errno]
+"""
+
+
+def _codes(system: ComposedSystem, *, skip: int = 0) -> Iterator[str]:
+    """Codes of a small batch of their own that nobody redeemed."""
+    batch = system.call(
+        "codegen", "POST", "/v1/batches", _small_batch(system), Idempotency_Key=f"checks-{datetime.now(UTC).timestamp()}"
+    )
+    text = _published_codes(system, batch["id"])
+    rows: Sequence[dict[str, str]] = list(csv.DictReader(io.StringIO(text, newline="")))
+    return iter([row["code"] for row in rows][skip:])
+
+
+def _small_batch(system: ComposedSystem) -> dict[str, Any]:
+    store = system.call("codegen", "GET", "/v1/stores?limit=1")["items"][0]["id"]
+    return {"campaign_id": "demo-1", "allotments": [{"store_id": store, "count": 30}], "publish": True}
+
+
+def _published_codes(system: ComposedSystem, batch_id: str) -> str:
+    system.counterfoil("batch", "watch", batch_id, environment={"ADMIN_TOKEN": system.tokens["ADMIN_TOKEN"]})
+    text: str = system.call("codegen", "GET", f"/v1/batches/{batch_id}/codes.csv?header=plain")
+    return text
+
+
+def _redeem(system: ComposedSystem, url: str, code: str, event_id: str) -> Any:
+    body = {"event_id": event_id, "platform": "zork", "code": code, "player_id": event_id, "region": "US-CA"}
+    body["occurred_at"] = datetime.now(UTC).isoformat()
+    return call(url, "POST", "/v1/redemptions", body, token=system.tokens["PLATFORM_TOKEN"])
+
+
+async def _redeem_in_the_end(system: ComposedSystem, url: str, code: str, event_id: str) -> Any:
+    """A partition whose copy was killed waits for the group to notice: 504, and sending again is safe."""
+
+    def answered() -> Any:
+        try:
+            return _redeem(system, url, code, event_id)
+        except urllib.error.HTTPError as error:
+            assert error.code == HTTPStatus.GATEWAY_TIMEOUT
+            return None
+
+    return await poll_until(answered, 60, what=f"an answer for {event_id}")
+
+
+def _field(status: str, name: str) -> str:
+    return re.search(rf"^{name}:\s+(\w+)", status, re.MULTILINE)[1]  # type: ignore[index]
+
+
+def _time(text: str) -> datetime:
+    """Docker writes nanoseconds, or none."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}.{fraction[:6].ljust(6, '0')}+00:00")
