@@ -42,6 +42,7 @@ async def test_the_demo_set_loads_and_its_codes_are_made(
             assert await poll_until(states, 60, what="the demo's batches") == ["published"] * 4 + ["ready"]
             counts = await connection.fetchrow("SELECT count(*) AS codes, count(DISTINCT serial) AS serials FROM codes")
             ordered = await asyncio.to_thread((DEMO / "orders.jsonl").read_text)
+            assert counts is not None
             wanted = sum(a["count"] for line in ordered.splitlines() for a in json.loads(line)["allotments"])
             assert (counts["codes"], counts["serials"]) == (wanted, wanted)
         finally:

@@ -1,0 +1,131 @@
+"""The commands on a running system: what they do, print, and say when they cannot."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.integration.counterfoil.conftest import CommandLine
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+WINDOW = ("--starts", "2026-01-01", "--ends", "2036-01-01")
+
+
+async def make_campaign(cli: CommandLine, campaign_id: str, *options: str) -> Any:
+    return await cli.json("campaign", "create", campaign_id, *WINDOW, *options)
+
+
+async def make_codes(cli: CommandLine, campaign_id: str, store: str, count: int) -> tuple[str, list[str]]:
+    """A published batch's id and its codes."""
+    (cli.folder / f"{store}.json").write_text(f'[{{"id": "{store}", "name": "Store {store}"}}]')
+    await cli.done("stores", "put", f"{store}.json")
+    ended = await cli.done("batch", "create", campaign_id, "--store", f"{store}={count}", "--publish", "--watch", "--json")
+    assert ended.json["state"] == "published"
+    assert "loaded" in ended.err
+    await cli.done("batch", "export", ended.json["id"], "--out", f"{store}.csv")
+    rows = (cli.folder / f"{store}.csv").read_text().splitlines()[2:]
+    return ended.json["id"], [row.partition(",")[0] for row in rows]
+
+
+async def test_a_campaign_is_made_paused_extended_and_archived(cli: CommandLine) -> None:
+    made = await make_campaign(
+        cli, "cycle", "--per-player", "none", "--per-store", "7", "--game", "zork", "--time-zone", "Europe/Rome"
+    )
+    assert made["limits"] == {"per_player": None, "per_store": 7, "total": None}
+    assert (made["state"], made["games"], made["starts_at"]) == ("active", ["zork"], "2025-12-31T23:00:00Z")
+    assert (await cli.json("campaign", "pause", "cycle"))["state"] == "paused"
+    assert (await cli.json("campaign", "resume", "cycle"))["state"] == "active"
+    extended = await cli.done("campaign", "extend", "cycle", "--ends", "2037-01-01T00:00:00Z")
+    assert extended.out == "cycle: active, 2025-12-31T23:00:00Z to 2037-01-01T00:00:00Z\n"
+    assert (await cli.json("campaign", "archive", "cycle"))["state"] == "archived"
+    assert (await cli.json("campaign", "show", "cycle"))["archived"]
+    assert "cycle" in (await cli.done("campaign", "list")).out
+
+
+async def test_stores_are_put_from_csv_and_bad_rows_are_named(cli: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "stores.csv"
+    file.write_text("id,name,region\nput-1,Δρόμος,GR\nput-2,Kiosk,\n", encoding="utf-8")
+    assert await cli.json("stores", "put", file) == {"created": 2, "updated": 0, "unchanged": 0}
+    assert (await cli.done("stores", "put", file)).out == "0 created, 0 updated, 2 unchanged\n"
+    assert {"put-1", "put-2"} <= {store["id"] for store in await cli.json("stores", "list")}
+    file.write_text("id,name\nput-3,\nput-3,Twice\n")
+    assert "row 1" in await cli.refused("stores", "put", file)
+
+
+async def test_a_code_goes_from_the_batch_to_its_redemption_and_its_story_is_told(cli: CommandLine) -> None:
+    await make_campaign(cli, "story")
+    batch_id, codes = await make_codes(cli, "story", "story-1", 5)
+    assert len(codes) == 5
+    outcome = (await cli.done("redeem", codes[0].lower(), "--event-id", "story-e1")).json
+    assert outcome["outcome"] == "REDEEMED"
+    story = (await cli.done("code", codes[0])).out
+    assert "redeemed" in story
+    assert "story-e1" in story
+    assert codes[0] not in story
+    by_serial = await cli.json("code", "--serial", str(outcome["serial"]))
+    assert (by_serial["batch_id"], by_serial["redemption"]["event_id"]) == (batch_id, "story-e1")
+    assert (await cli.done("batch", "export", batch_id, "--out", "m.csv", "--manifest")).out.endswith(" bytes to m.csv\n")
+
+
+async def test_a_batch_is_paused_and_one_that_is_not_published_cancelled(cli: CommandLine) -> None:
+    await make_campaign(cli, "steps")
+    batch_id, codes = await make_codes(cli, "steps", "steps-1", 2)
+    assert "(paused)" in (await cli.done("batch", "pause", batch_id)).out
+    assert (await cli.done("redeem", codes[0])).json["outcome"] == "CAMPAIGN_PAUSED"
+    assert not (await cli.json("batch", "unpause", batch_id))["paused"]
+    ready = await cli.json("batch", "create", "steps", "--store", "steps-1=3", "--watch")
+    assert ready["state"] == "ready"
+    assert (await cli.json("batch", "watch", ready["id"]))["state"] == "ready"
+    assert (await cli.json("batch", "cancel", ready["id"]))["state"] == "cancelled"
+    assert "only one that failed can be resumed" in await cli.refused("batch", "resume", ready["id"])
+    assert "published cannot be cancelled" in await cli.refused("batch", "cancel", batch_id)
+    assert {batch["id"] for batch in await cli.json("batch", "list", "--campaign", "steps")} == {batch_id, ready["id"]}
+
+
+async def test_a_void_asks_for_its_count(cli: CommandLine) -> None:
+    await make_campaign(cli, "voids")
+    batch_id, codes = await make_codes(cli, "voids", "voids-1", 4)
+    preview = await cli.json("void", "preview", "--batch", batch_id)
+    assert (preview["outstanding"], preview["redeemed"]) == (4, 0)
+    sentence = await cli.refused("void", "create", "--batch", batch_id, "--reason", "stolen")
+    assert "--confirm-outstanding 4" in sentence
+    assert "4 codes are outstanding now, not 9" in await cli.refused(
+        "void", "create", "--batch", batch_id, "--reason", "stolen", "--confirm-outstanding", "9"
+    )
+    made = await cli.json("void", "create", "--batch", batch_id, "--reason", "stolen", "--confirm-outstanding", "4")
+    assert made["outstanding"] == 4
+    assert (await cli.done("redeem", codes[0])).json["outcome"] == "CODE_VOID"
+    assert "stolen" in (await cli.done("void", "list")).out
+    assert "say which codes" in await cli.refused("void", "preview")
+
+
+async def test_a_token_is_shown_once_and_can_be_ended(cli: CommandLine) -> None:
+    text = (await cli.done("token", "create", "for a test", "--scope", "platform:myst")).out.strip()
+    assert text.startswith("cf_")
+    (listed,) = [token for token in await cli.json("token", "list") if token["name"] == "for a test"]
+    assert text not in str(listed)
+    await cli.done("token", "revoke", listed["id"])
+    assert "[401]" in await cli.refused("campaign", "list", ADMIN_TOKEN=text)
+
+
+async def test_jobs_are_listed_and_run(cli: CommandLine) -> None:
+    names = {job["name"] for job in await cli.json("jobs", "list")}
+    assert {"rebuild-register-marks", "ranking-rebuild", "reporting.identity"} <= names
+    assert "forgotten" in (await cli.done("jobs", "run", "rebuild-register-marks")).out
+    assert (await cli.json("jobs", "run", "ranking-rebuild"))["differences"] == 0
+    assert (await cli.json("jobs", "run", "reporting.facts-maintenance"))["state"] == "done"
+    assert "there is no job nothing" in await cli.refused("jobs", "run", "nothing")
+
+
+async def test_a_certificate_that_is_not_there_is_a_sentence(cli: CommandLine) -> None:
+    await make_campaign(cli, "certified")
+    assert "is certified" in await cli.refused("verify-certificate", "certified", "--date", "2026-01-02")
+
+
+async def test_a_system_that_is_away_is_one_line_and_a_status(cli: CommandLine) -> None:
+    nowhere = "http://127.0.0.1:9"
+    assert "is the system up?" in await cli.refused("campaign", "list", CODEGEN_URL=nowhere)
+    assert "[404]" in await cli.refused("campaign", "show", "nowhere")
+    assert "XX" not in await cli.refused("code", "XX")
+    assert "name the code" in await cli.refused("code")
