@@ -22,6 +22,8 @@ from services.reporting.render.picture import Picture
 
 RUNNING_ROOM = 92.0
 REASON_ROOM = 236.0
+SEAM = 1.0
+"""Between the parts of a bar, which are hard to tell apart in grey."""
 
 
 def draw_daily(chart: Daily, palette: Palette) -> Picture:
@@ -70,7 +72,7 @@ def draw_outcomes(chart: Outcomes, palette: Palette) -> Picture:
         for reason, color in zip(chart.reasons, colors, strict=True):
             top = base + reason.values[n]
             if reason.values[n]:
-                picture.rect(x - width / 2, scale(top), width, max(0.6, scale(base) - scale(top)), color)
+                picture.rect(x - width / 2, scale(top), width, max(0.6, scale(base) - scale(top) - SEAM), color)
             base = top
     time_labels(picture, inner.bottom + 18, xs, chart.starts, chart.step)
     _name_reasons(picture, box, chart, colors)

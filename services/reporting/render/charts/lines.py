@@ -12,6 +12,8 @@ from services.reporting.render.picture import Picture, Point
 NAME_ROOM = 220.0
 LOWEST_RANK = 15
 COLOURED = 3
+LABELLED_DAYS = 200
+"""With more days than this the labels say the month and the year."""
 
 
 def draw_rank_history(chart: RankHistory, palette: Palette) -> Picture:
@@ -24,7 +26,8 @@ def draw_rank_history(chart: RankHistory, palette: Palette) -> Picture:
     scale = Scale(max(2, lowest), inner.top + 8, inner.bottom - 8, low=1)
     xs = _along(inner, len(chart.days))
     _rank_axis(picture, box, inner, scale, lowest)
-    time_labels(picture, inner.bottom + 18, xs, chart.days, Step.DAY)
+    step = Step.MONTH if len(chart.days) > LABELLED_DAYS else Step.DAY
+    time_labels(picture, inner.bottom + 18, xs, chart.days, step)
     colors = _colors(chart.lines, palette)
     for line, color in reversed(list(zip(chart.lines, colors, strict=True))):
         for stretch in _stretches(line, xs, scale, lowest):
