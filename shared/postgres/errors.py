@@ -22,8 +22,11 @@ _RETRYABLE = (
 def is_retryable(error: BaseException) -> bool:
     """Whether the same transaction may succeed later: Postgres is away, starting, full, or two transactions met.
 
-    After COMMIT was sent the answer may be lost though it was done; a caller has to look (rule 4).
+    A server that ends a connection between two messages leaves the driver in the middle of "another operation"; the pool drops
+    such a connection. After COMMIT was sent the answer may be lost though it was done; a caller has to look (rule 4).
     """
+    if isinstance(error, asyncpg.InternalClientError):
+        return "is in progress" in str(error)
     if isinstance(error, asyncpg.InterfaceError):
         text = str(error)
         return "closed" in text or "closing" in text or "released" in text
