@@ -8,7 +8,10 @@ import structlog
 
 
 def configure_logs(*, service: str, level: str, log_format: str) -> None:
-    """Sends this process's logs to standard error, JSON lines or text for people; libraries' logs go the same way."""
+    """Sends this process's logs to standard error, JSON lines or text for people; libraries' logs go the same way.
+
+    Tracebacks come without the values of variables: these may hold codes and tokens.
+    """
     shared: list[structlog.typing.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
@@ -18,7 +21,7 @@ def configure_logs(*, service: str, level: str, log_format: str) -> None:
     last: list[structlog.typing.Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if log_format == "json"
-        else [structlog.dev.ConsoleRenderer()]
+        else [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     )
     threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
