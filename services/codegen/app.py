@@ -119,6 +119,7 @@ async def running(settings: CodegenSettings, ring: KeyRing | None = None) -> Asy
             readiness=readiness,
             unavailable=is_unavailable,
             pages=pages,
+            requests_a_minute=settings.http_requests_a_minute,
         )
         url = await stack.enter_async_context(serving(app, host=settings.host, port=settings.port))
         tasks = {

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ class MadeBlock:
     """A block ready to be loaded. `notes` tell where its allotments begin and end, and the hashes of those that end in it."""
 
     number: int
-    rows: bytes
+    rows: bytes = field(repr=False)
     codes: int
     notes: list[dict[str, Any]]
 

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
+import structlog
 
 from services.codegen.app import bootstrap_admin_token, running
 from services.codegen.settings import CodegenSettings
@@ -17,6 +18,13 @@ from shared.codes.key_ring import CodeKey, KeyRing
 from shared.environment import KafkaConnection
 from shared.lifecycle import RunningService
 from tests.support.polling import poll_until
+
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 RING = KeyRing((CodeKey("k1", bytes(range(32))),))
 
