@@ -1,0 +1,248 @@
+"""`fab production deploy`, `rollback` and `status` over a real ssh, on releases of a repository of the test's own.
+
+The tests go on from each other's state, in their order: v1, v2, a v3 that cannot run, and back.
+"""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest_asyncio
+
+from deploy.local import ports, processes
+from deploy.local.places import CHECKOUT
+from deploy.remote.releases import SHIPPED
+from deploy.remote.supervisors import UNIT, unit_lines
+from shared.contracts.topics import ALL_TOPICS
+from shared.environment import KafkaConnection
+from shared.kafka.topics import delete_topics, ensure_topics
+from tests.support.databases import Databases
+from tests.support.debian import Need, find_program
+from tests.support.sshd import SshServer, running_sshd
+
+PREFIX = f"t{os.getpid()}.fabric."
+ONLY_REPORTING = ("reportlab", "pillow", "pypdfium2", "openpyxl", "et-xmlfile", "uharfbuzz", "python-bidi")
+"""Left out of the lock here, where that service is not deployed: three environments are filled in this module."""
+
+SYSTEMD_ANALYZE = Need(names=("systemd-analyze",), packages=("systemd",), unpacked=("usr/bin/systemd-analyze",))
+BROKEN = 'import sys\n\nsys.exit("this release cannot run")\n'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """A repository to deploy from, and the root folder on the "host"."""
+
+    repository: Path
+    root: Path
+    hosts_file: Path
+    ports: tuple[int, ...]
+
+    def fab(self, *arguments: str, expected: int = 0) -> str:
+        result = subprocess.run(
+            [sys.executable, "-m", "fabric", *arguments],
+            cwd=self.repository,
+            env={**os.environ, "COUNTERFOIL_HOSTS": str(self.hosts_file)},
+            capture_output=True,
+            text=True,
+            timeout=600,
+            check=False,
+        )
+        said = result.stdout + result.stderr
+        assert result.returncode == expected, said
+        assert "Traceback" not in said, said
+        return said
+
+    def linked(self, link: str) -> str:
+        return (self.root / link).resolve().name
+
+    def running(self) -> dict[int, str]:
+        """By process, the release that it runs in."""
+        found = {}
+        for pid in _descendants(int((self.root / "supervisor" / "supervisord.pid").read_text())):
+            found[pid] = Path(os.readlink(f"/proc/{pid}/cwd")).name
+        return found
+
+    def git(self, *arguments: str) -> None:
+        identity = ("-c", "user.name=Test", "-c", "user.email=test@localhost")
+        subprocess.run(["git", "-C", self.repository, *identity, *arguments], check=True, capture_output=True)
+
+    def release(self, version: str) -> None:
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--message", version)
+        self.git("tag", "--annotate", version, "--message", version)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def deployment(kafka_server: str, databases: Databases) -> AsyncIterator[Deployment]:
+    kafka = KafkaConnection(bootstrap_servers=kafka_server, topic_prefix=PREFIX)
+    await ensure_topics(kafka)
+    urls = {service: await databases.make(service) for service in ("codegen", "ranking")}
+    # Short, for the supervisor's socket.
+    with tempfile.TemporaryDirectory(prefix="fab-", ignore_cleanup_errors=True) as short:
+        folder = Path(short)
+        with running_sshd(folder) as server:
+            made = _prepare(folder, server, kafka, urls)
+            try:
+                yield made
+            finally:
+                _end_supervisor(made.root)
+    await delete_topics(kafka, ALL_TOPICS)
+
+
+def test_a_first_deployment_makes_release_environment_and_schema_and_waits_for_each_copy(deployment: Deployment) -> None:
+    said = deployment.fab("production", "deploy", "--ref", "v1")
+    assert "migrations of codegen: nothing to do" in said
+    assert said.count("is ready") == 3
+    assert deployment.linked("current") == "v1"
+    assert not (deployment.root / "previous").exists()
+    assert (deployment.root / "releases" / "v1" / "venv" / "pyvenv.cfg").exists()
+    assert list(deployment.running().values()) == ["v1"] * 3
+    shown = deployment.fab("production", "status")
+    assert shown.count("runs v1, ready") == 3
+
+
+def test_the_next_version_comes_beside_it_copy_by_copy(deployment: Deployment) -> None:
+    before = deployment.running()
+    said = deployment.fab("production", "deploy")
+    assert (deployment.linked("current"), deployment.linked("previous")) == ("v2", "v1")
+    assert [line.split()[-3] for line in said.splitlines() if "is ready" in line] == [
+        f"codegen-{deployment.ports[0]}",
+        f"ranking-{deployment.ports[1]}",
+        f"ranking-{deployment.ports[2]}",
+    ]
+    assert list(deployment.running().values()) == ["v2"] * 3
+    assert not set(before) & set(deployment.running())
+    assert (deployment.root / "releases" / "v2" / "venv").stat().st_ino != (
+        deployment.root / "releases" / "v1" / "venv"
+    ).stat().st_ino
+
+
+def test_a_release_that_cannot_run_is_taken_back_by_itself(deployment: Deployment) -> None:
+    (deployment.repository / "services" / "ranking" / "__main__.py").write_text(BROKEN)
+    deployment.release("v3")
+    said = deployment.fab("production", "deploy", expected=1)
+    assert f"ranking-{deployment.ports[1]} on " in said
+    assert "dies again and again" in said
+    assert "this release cannot run" in said
+    assert said.splitlines()[-1].endswith("Everything was taken back to v2.")
+    assert deployment.linked("current") == "v2"
+    assert deployment.fab("production", "status").count("runs v2, ready") == 3
+
+
+def test_a_rollback_brings_the_release_before_and_a_second_one_undoes_it(deployment: Deployment) -> None:
+    for version, other in (("v1", "v2"), ("v2", "v1")):
+        assert f"is back on {version}" in deployment.fab("production", "rollback")
+        assert list(deployment.running().values()) == [version] * 3
+        assert (deployment.linked("current"), deployment.linked("previous")) == (version, other)
+
+
+def test_a_copy_that_dies_is_started_again_and_told_meanwhile(deployment: Deployment) -> None:
+    killed = next(iter(deployment.running()))
+    os.kill(killed, signal.SIGKILL)
+    deployment.fab("production", "deploy", "--ref", "v2")
+    assert killed not in deployment.running()
+    assert len(deployment.running()) == 3
+
+
+def test_two_deployments_at_once_and_unknown_hosts_are_refused_by_a_sentence(deployment: Deployment) -> None:
+    (deployment.root / "deploying").mkdir()
+    said = deployment.fab("production", "deploy", expected=1)
+    assert "A deployment is at work" in said
+    (deployment.root / "deploying").rmdir()
+    known = deployment.hosts_file.with_name("known-hosts")
+    kept = known.read_text()
+    known.write_text("")
+    said = deployment.fab("production", "status", expected=1)
+    known.write_text(kept)
+    assert "check its address, its host key and yours" in said
+    assert "Say which environment" in deployment.fab("status", expected=1)
+
+
+def test_systemd_understands_the_unit(tmp_path: Path) -> None:
+    analyze = find_program(SYSTEMD_ANALYZE)
+    started = tmp_path / "current" / "deploy" / "remote" / "run-copy"
+    started.parent.mkdir(parents=True)
+    shutil.copy(CHECKOUT / "deploy" / "remote" / "run-copy", started)
+    unit = tmp_path / UNIT.replace("@", "@ranking-8103")
+    unit.write_text(unit_lines(str(tmp_path), str(tmp_path), "root"))
+    command = [str(analyze.path), "verify", str(unit)]
+    result = subprocess.run(command, env={**os.environ, **analyze.environment}, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    assert unit.name not in result.stderr
+
+
+def _prepare(folder: Path, server: SshServer, kafka: KafkaConnection, urls: dict[str, str]) -> Deployment:
+    repository, root, environment = folder / "repository", folder / "root", folder / "environment"
+    for name in (*SHIPPED, "fabfile.py"):
+        target = repository / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if (CHECKOUT / name).is_dir():
+            shutil.copytree(CHECKOUT / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(CHECKOUT / name, target)
+    lock = repository / "requirements" / "services.txt"
+    lock.write_text(_without(lock.read_text(), ONLY_REPORTING))
+    environment.mkdir()
+    keys = folder / "keys.json"
+    keys.write_text('{"keys": [{"id": "k1", "key": "' + "5a" * 32 + '"}]}')
+    for service, url in urls.items():
+        told = {
+            "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+            "KAFKA_TOPIC_PREFIX": kafka.topic_prefix,
+            f"{service.upper()}_DATABASE_URL": url,
+            "CODE_KEYS_FILE": str(keys),
+        }
+        (environment / f"{service}.env").write_text("# settings\n" + "".join(f"{n}={v}\n" for n, v in told.items()))
+    chosen: list[int] = []
+    for usual in (20_101, 20_103, 20_113):
+        chosen.append(ports.free_port(usual, but_not=chosen))
+    hosts_file = folder / "hosts.toml"
+    hosts_file.write_text(_hosts(server, root, environment, chosen))
+    made = Deployment(repository=repository, root=root, hosts_file=hosts_file, ports=tuple(chosen))
+    made.git("init", "--quiet")
+    made.release("v1")
+    (repository / "services" / "ranking" / "version.txt").write_text("2\n")
+    made.release("v2")
+    return made
+
+
+def _without(lock: str, packages: Collection[str]) -> str:
+    """The lock without some packages: a name, and its hashes on the lines below it."""
+    blocks = re.split(r"\n(?=[a-z])", lock)
+    return "\n".join(block for block in blocks if re.split("[=[]", block, maxsplit=1)[0] not in packages)
+
+
+def _hosts(server: SshServer, root: Path, environment: Path, chosen: list[int]) -> str:
+    return f"""
+[production]
+user = "{server.user}"
+root = "{root}"
+environment = "{environment}"
+supervisor = "supervisord"
+python = "{Path(sys.base_prefix) / "bin" / "python3"}"
+identity_file = "{server.identity_file}"
+known_hosts = "{server.known_hosts}"
+ready_seconds = 90
+
+[production.roles]
+codegen = {{ hosts = ["{server.address}"], ports = [{chosen[0]}] }}
+ranking = {{ hosts = ["{server.address}"], ports = [{chosen[1]}, {chosen[2]}] }}
+"""
+
+
+def _descendants(pid: int) -> list[int]:
+    listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout
+    return [int(word) for word in listed.split()]
+
+
+def _end_supervisor(root: Path) -> None:
+    pid_file = root / "supervisor" / "supervisord.pid"
+    if pid_file.exists():
+        processes.end(int(pid_file.read_text()), seconds=40)
