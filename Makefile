@@ -12,7 +12,7 @@ ARGS ?=
 help: ## Lists the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-up: environment ## Brings up Kafka, Postgres and the four services; changes nothing when they run
+up: environment ## Brings up Kafka, Postgres and the four services; changes nothing when they run. SECURE=1: TLS, users, grants
 	@$(VENV_PYTHON) -m deploy.local up
 
 demo: up ## make up, then plays a campaign on it: a million codes, a hundred thousand game events

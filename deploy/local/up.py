@@ -21,7 +21,7 @@ from deploy.local.security import Security, ensure_security
 from deploy.local.servers import KAFKA_VARIABLE, RunningServer, ensure_kafka, ensure_postgres, named_kafka
 from deploy.local.state import State, load_state, save_state
 from shared.contracts.topics import OUTCOMES, REQUESTS
-from shared.environment import KafkaConnection, kafka_connection
+from shared.environment import KafkaConnection, SettingsError, kafka_connection
 from shared.kafka.access import grant
 from shared.kafka.errors import Retryable
 from shared.kafka.topics import ensure_topics
@@ -123,7 +123,12 @@ def _operators_connection(address: str, security: Security | None, environment: 
     prefix = environment.get("KAFKA_TOPIC_PREFIX", "")
     if security:
         return security.connection(address, topic_prefix=prefix)
-    return kafka_connection({**environment, KAFKA_VARIABLE: address})
+    try:
+        return kafka_connection({**environment, KAFKA_VARIABLE: address})
+    except SettingsError as error:
+        raise SetupFailed(
+            f"The environment says wrongly how to reach Kafka ({error}): mend that, then run this again."
+        ) from error
 
 
 async def _make_topics(connection: KafkaConnection, security: Security | None, environment: Mapping[str, str]) -> list[str]:
