@@ -97,6 +97,7 @@ async def running(settings: RankingSettings) -> AsyncIterator[RunningService]:
             readiness=readiness,
             unavailable=is_unavailable,
             pages=pages,
+            requests_a_minute=settings.http_requests_a_minute,
         )
         allow_origins(app, settings.cors_origins)
 

@@ -142,6 +142,19 @@ async def test_windows_scopes_measures_and_search_are_in_the_address(
         await expect(page.locator("#rows")).to_contain_text("Ωmega")
 
 
+async def test_a_shared_link_opens_the_same_board_after_signing_in(
+    kafka: KafkaConnection, database: Database, topics: Topics, browser: Browser
+) -> None:
+    async with ranking(kafka, await database("ranking")) as reader:
+        page = await browser.new_page()
+        await page.goto(f"{reader.url}/?window=all&scope=chain%3Aplaytime&store=s-2")
+        await page.get_by_label("Token").fill("t-reports")
+        await page.get_by_role("button").click()
+        await expect(page.locator("#mine-name")).to_have_text("Ωmega Παιχνίδια")
+        await expect(page.locator("#board-name")).to_have_text("Board: All time")
+        await expect(page.locator("#rows tr[data-store]")).to_have_count(3)
+
+
 async def test_a_closed_day_shows_its_seal_and_hash(
     kafka: KafkaConnection, database: Database, topics: Topics, browser: Browser
 ) -> None:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -12,6 +13,7 @@ from shared.web.tokens import Principal, TokenDirectory
 
 READING: Final = ("reports", "store:*", "chain:*")
 MOST_TOKEN_CHARACTERS: Final = 512
+MOST_QUESTION_CHARACTERS: Final = 1_000
 NOT_KNOWN: Final = "This token is not known here, or it has expired. Ask head office for a new one."
 MAY_NOT_READ: Final = "This token is good, but not for boards. Ask head office for your store's token."
 
@@ -28,21 +30,29 @@ class Portal:
         token = call.request.cookies.get(TOKEN_COOKIE)
         principal = await self._tokens.authenticate(token, now=datetime.now(UTC)) if token else None
         if principal is None or not principal.matches(READING):
-            return self._pages.render(call.request, "sign_in.html", {"problem": ""})
+            linked = call.request.headers.get("Sec-Fetch-Site") == "cross-site"
+            return self._sign_in(call.request, question=call.request.query_string, linked=linked)
         return self._pages.render(call.request, "portal.html", {"stores": sorted(principal.named("store"))})
 
     async def sign_in(self, call: Call[Any, Any]) -> web.StreamResponse:
         """Keeps the token that a form sent, and goes on to the page."""
         _refuse_other_origins(call.request)
         form = await call.request.post()
+        question = quote(str(form.get("question", ""))[:MOST_QUESTION_CHARACTERS], safe="=&%:+")
         token = str(form.get("token", "")).strip()[:MOST_TOKEN_CHARACTERS]
         principal: Principal | None = await self._tokens.authenticate(token, now=datetime.now(UTC)) if token else None
         if principal is None or not principal.matches(READING):
             problem = NOT_KNOWN if principal is None else MAY_NOT_READ
-            return self._pages.render(call.request, "sign_in.html", {"problem": problem}, status=HTTPStatus.FORBIDDEN)
-        response = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": "/"})
+            return self._sign_in(call.request, question=question, problem=problem)
+        response = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": f"/?{question}" if question else "/"})
         keep_token(response, token, secure=call.request.secure)
         return response
+
+    def _sign_in(self, request: web.Request, *, question: str, problem: str = "", linked: bool = False) -> web.Response:
+        """The question for a token. `linked`: whoever follows a link from elsewhere may have one; its cookie stayed behind."""
+        status = HTTPStatus.FORBIDDEN if problem else HTTPStatus.OK
+        values = {"problem": problem, "question": question, "linked": linked}
+        return self._pages.render(request, "sign_in.html", values, status=status)
 
     async def sign_out(self, call: Call[Any, Any]) -> web.StreamResponse:
         """Forgets the token."""

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Any, Final
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
 from services.ranking.domain.boards import Measure
 from services.ranking.domain.calendar import Window
@@ -68,3 +68,9 @@ class CertificateQuery(Fields):
 class SearchQuery(BoardQuery):
     search: str = Field(min_length=1, max_length=100, description="A part of the store's name or id, in any case")
     limit: int = Field(default=20, ge=1, le=100, description="Stores at most")
+
+
+class PageQuery(Fields):
+    """What the page keeps of itself in its address; the page reads it, and a link may say more."""
+
+    model_config = ConfigDict(extra="ignore")

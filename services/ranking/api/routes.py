@@ -5,7 +5,15 @@ from typing import Final
 
 from services.ranking.api.boards import RankingApi
 from services.ranking.api.pages import Portal
-from services.ranking.api.questions import BoardQuery, CertificateQuery, LeaderboardQuery, SearchQuery, StandingQuery, StoreList
+from services.ranking.api.questions import (
+    BoardQuery,
+    CertificateQuery,
+    LeaderboardQuery,
+    PageQuery,
+    SearchQuery,
+    StandingQuery,
+    StoreList,
+)
 from services.ranking.handlers.answers import CampaignList, History, Leaderboard, ScopeList, Standing, Standings
 from services.ranking.handlers.certified_answers import CertificateList, CertifiedWindow
 from shared.web.routes import Route
@@ -96,7 +104,15 @@ def routes(api: RankingApi, portal: Portal) -> Sequence[Route]:
             scopes=READERS,
             answer=History,
         ),
-        Route(method="GET", path="/", handler=portal.page, summary="The page for stores", scopes=None, hidden=True),
+        Route(
+            method="GET",
+            path="/",
+            handler=portal.page,
+            summary="The page for stores",
+            scopes=None,
+            query=PageQuery,
+            hidden=True,
+        ),
         Route(
             method="POST",
             path="/sign-in",
