@@ -74,6 +74,9 @@ class ServiceSettings(KafkaSettings):
     database_url: str = Field(description="postgresql:// address of this service's own schema, as its own role")
     host: str = Field(default="127.0.0.1", description="Address to listen on")
     port: int = Field(default=0, ge=0, le=65535, description="Port to listen on; 0 takes a free one")
+    http_requests_a_minute: int | None = Field(
+        default=None, ge=1, description="Requests a minute that each token may make of a copy; no limit if not set"
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged")
     log_format: Literal["json", "console"] = Field(default="json", description="One JSON object a line, or text for people")
     counterfoil_environment: Literal["development", "production"] = Field(

@@ -141,6 +141,7 @@ async def running(settings: RedemptionSettings) -> AsyncIterator[RunningService]
             readiness=readiness,
             unavailable=is_unavailable,
             pages=Pages(HERE / "web"),
+            requests_a_minute=settings.http_requests_a_minute,
         )
         async with (
             background(

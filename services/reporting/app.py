@@ -73,7 +73,13 @@ async def running(settings: ReportingSettings) -> AsyncIterator[RunningService]:
             *HeadOffice(figures, tokens, pages).routes(),
         ]
         web_app = build_web_app(
-            DESCRIPTION, routes, tokens=tokens, readiness=readiness, unavailable=is_unavailable, pages=pages
+            DESCRIPTION,
+            routes,
+            tokens=tokens,
+            readiness=readiness,
+            unavailable=is_unavailable,
+            pages=pages,
+            requests_a_minute=settings.http_requests_a_minute,
         )
         tasks = {
             "reference": follower.run,

@@ -1,6 +1,8 @@
 """Putting a service's web application together from its route table, and serving it."""
 
+import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,9 +14,11 @@ from aiohttp import web
 
 from shared.telemetry import metrics
 from shared.telemetry.readiness import Readiness
+from shared.web.guarding import ConnectionGuard, RateLimit
 from shared.web.middleware import Unavailable, add_security_headers, around_requests, principal_of
 from shared.web.openapi import docs_page, openapi_document
 from shared.web.pages import PAGE_POLICY, Pages
+from shared.web.problems import Problem
 from shared.web.routes import Route, parse_call, write_answer
 from shared.web.tokens import TokenDirectory
 
@@ -22,6 +26,8 @@ BODY_BYTES_LIMIT: Final = 32 * 1024 * 1024
 """Ten thousand stores as JSON are 2 MB, a hundred thousand codes to void 1.5 MB; a route may set less for itself."""
 
 SHUTDOWN_SECONDS: Final = 5.0
+GUARD: Final = web.AppKey("guard", ConnectionGuard)
+RATE_HEADERS: Final = web.RequestKey("rate_headers", dict[str, str])
 
 READY: Final = metrics.gauge("ready", "1 while the service can do its work; /readyz says why not")
 
@@ -43,12 +49,19 @@ def build_web_app(
     readiness: Readiness,
     unavailable: Unavailable,
     pages: Pages,
+    requests_a_minute: int | None = None,
 ) -> web.Application:
-    """The application: the routes, probes, metrics, documents and assets."""
-    app = web.Application(client_max_size=BODY_BYTES_LIMIT, middlewares=[around_requests(unavailable)])
+    """The application: the routes, probes, metrics, documents and assets.
+
+    `requests_a_minute` is what each token may ask of this process, routes without tokens left out; None is no limit.
+    """
+    guard, rate = ConnectionGuard(), RateLimit(requests_a_minute)
+    app = web.Application(client_max_size=BODY_BYTES_LIMIT, middlewares=[guard.watch, around_requests(unavailable)])
+    app[GUARD] = guard
     app.on_response_prepare.append(add_security_headers)
+    app.on_response_prepare.append(_add_rate_headers)
     for route in routes:
-        app.router.add_route(route.method, route.path, _handler(route, tokens))
+        app.router.add_route(route.method, route.path, _handler(route, tokens, rate))
     _add_probes(app, readiness)
     _add_documents(app, description, routes)
     app.router.add_get("/assets/{name:.+}", pages.asset)
@@ -63,8 +76,13 @@ async def serving(app: web.Application, *, host: str, port: int) -> AsyncIterato
     try:
         listener = _listen(host, port)
         await web.SockSite(runner, listener, backlog=1024).start()
+        watching = asyncio.create_task(app[GUARD].run(runner.server), name="slow clients") if runner.server else None
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 (compared, not bound)
-        yield f"http://{shown}:{listener.getsockname()[1]}"
+        try:
+            yield f"http://{shown}:{listener.getsockname()[1]}"
+        finally:
+            if watching is not None:
+                watching.cancel()
     finally:
         await runner.cleanup()
 
@@ -84,12 +102,21 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _handler(route: Route, tokens: TokenDirectory) -> Any:
+def _handler(route: Route, tokens: TokenDirectory, rate: RateLimit) -> Any:
     async def handle(request: web.Request) -> web.StreamResponse:
         principal = await principal_of(route, request, tokens)
+        if principal is not None:
+            allowed, request[RATE_HEADERS] = rate.count(principal.token_id, time.time())
+            if not allowed:
+                raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "This token asks too often; wait as Retry-After says")
         return write_answer(route, await route.handler(await parse_call(route, request, principal)))
 
     return handle
+
+
+async def _add_rate_headers(request: web.Request, response: web.StreamResponse) -> None:
+    for name, value in request.get(RATE_HEADERS, {}).items():
+        response.headers.setdefault(name, value)
 
 
 def _add_probes(app: web.Application, readiness: Readiness) -> None:

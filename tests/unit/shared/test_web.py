@@ -192,6 +192,30 @@ async def test_tokens_that_cannot_be_checked_stop_changes_but_not_reads(tokens: 
             assert response.status == 503
 
 
+async def test_a_token_that_asks_too_often_is_told_to_wait_and_others_are_not(tokens: TokenDirectory, tmp_path: Path) -> None:
+    app = build_web_app(
+        DESCRIPTION,
+        ROUTES,
+        tokens=tokens,
+        readiness=Readiness(),
+        unavailable=lambda _: False,
+        pages=Pages(tmp_path),
+        requests_a_minute=2,
+    )
+    async with serving(app, host="127.0.0.1", port=0) as url, aiohttp.ClientSession(url) as session:
+        statuses = []
+        for _ in range(5):
+            async with session.get("/things", headers=bearer("root")) as response:
+                statuses.append(response.status)
+                assert response.headers["RateLimit-Policy"] == '"caller";q=2;w=60'
+                assert response.headers["RateLimit"].startswith('"caller";r=')
+        assert statuses[-1] == 429
+        assert response.content_type == "application/problem+json"
+        assert int(response.headers["Retry-After"]) > 0
+        async with session.get("/things", headers=bearer("reader")) as response:
+            assert response.status != 429
+
+
 async def test_an_unknown_token_makes_the_topic_be_read_once(tokens: TokenDirectory) -> None:
     asked = []
 
