@@ -47,6 +47,7 @@ COMMANDS: Final = {
     "redeem": Command("redeem", "redeem", "Redeems a code, as a platform would"),
     "restore": Command("backup", "restore", "Puts a service's schema back as it is in a file"),
     "run": Command("operate", "run", "Runs a service in the foreground"),
+    "sbom": Command("sbom", "sbom", "What this installation is made of, as CycloneDX, with licences"),
     "stores": Command("stores", "app", "Stores: put a file of them, list"),
     "token": Command("token", "app", "Tokens: the first one, others, the end of one"),
     "topics": Command("operate", "topics", "Makes the topics that are not there yet"),
@@ -111,10 +112,19 @@ def main() -> None:
 
 
 def _keep_logs_apart() -> None:
-    """Parts of services that run within a command log errors alone, on standard error; the rest is what was asked for."""
+    """Parts of services that run within a command log errors alone, each a line on standard error.
+
+    What ends the command is left out: it becomes the command's sentence, without a trace that could show values.
+    """
     import structlog
 
+    def leave_out_what_is_raised(_logger: Any, _method: str, event: Any) -> Any:
+        if event.get("exc_info"):
+            raise structlog.DropEvent
+        return event
+
     structlog.configure(
+        processors=[leave_out_what_is_raised, structlog.processors.KeyValueRenderer(key_order=["event"])],
         wrapper_class=structlog.make_filtering_bound_logger("error"),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
     )
