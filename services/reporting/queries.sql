@@ -536,3 +536,15 @@ SELECT finish_rebuild()
 -- name: rebuild_lock
 -- Held by the one rebuild that runs; false when there is one.
 SELECT pg_try_advisory_lock(hashtext('reporting.rebuild'))
+
+-- name: describe_download
+-- Notes what a finished download was.
+INSERT INTO downloads (id, token_id, file, rows, bytes, sha256) VALUES ($1, $2, $3, $4, $5, $6)
+
+-- name: download
+-- What a download was, for the token that made it.
+SELECT id, file, rows, bytes, sha256, finished_at FROM downloads WHERE id = $1 AND token_id = $2
+
+-- name: forget_downloads
+-- Forgets downloads older than a month.
+DELETE FROM downloads WHERE finished_at < now() - interval '30 days'

@@ -78,7 +78,7 @@ async def _ledger(reporting: Reporting, service: psutil.Process, url: str) -> di
 
 
 async def _by_psql(url: str, until: str) -> int:
-    query = queries.ledger_csv
+    query = "\n".join(line for line in queries.ledger_csv.splitlines() if not line.startswith("--"))
     values = {
         "$1": "'spring'",
         "$2": "'2026-10-20T04:00:00Z'",

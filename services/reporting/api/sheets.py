@@ -1,8 +1,11 @@
 """The five CSV files, streamed."""
 
 import asyncio
+import hashlib
+import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
 from typing import Any, Final
 
 from aiohttp import web
@@ -19,16 +22,27 @@ from services.reporting.api.queries import (
 from services.reporting.domain.periods import InvalidPeriod
 from services.reporting.handlers.downloads import Interval, Sheet, columns_of, open_rows
 from services.reporting.handlers.freshness import FreshnessBoard
-from services.reporting.store.reading import DownloadStore, FigureStore
+from services.reporting.store.reading import Download, DownloadStore, FigureStore
 from shared.web.csv_stream import head, stream_csv
-from shared.web.problems import Problem
-from shared.web.routes import Call, Route
+from shared.web.problems import Problem, not_found
+from shared.web.routes import Call, Fields, Route
 
 STALLED_SECONDS: Final = 60.0
 """A client that takes nothing for this long is left alone: it would hold a connection for ever."""
 SLOT_SECONDS: Final = 10.0
 SCOPES: Final = ("reports", "store:*", "chain:*")
 QUERIES: Final[dict[Sheet, type[PeriodQuery]]] = {Sheet.LEDGER: LedgerQuery, Sheet.TIMESERIES: TimeseriesQuery}
+
+
+class DownloadAnswer(Fields):
+    """A finished download. `bytes` and `sha256` are of the file as a client sees it, before compression for the way."""
+
+    id: str
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
+    finished_at: datetime
 
 
 class Sheets:
@@ -52,7 +66,22 @@ class Sheets:
                 content_type="text/csv",
             )
             for sheet in Sheet
+        ] + [
+            Route(
+                method="GET",
+                path="/v1/downloads/{download_id}",
+                handler=self.describe,
+                summary="Rows, bytes and SHA-256 of a finished download (its Link header names it)",
+                scopes=SCOPES,
+                answer=DownloadAnswer,
+            )
         ]
+
+    async def describe(self, call: Call[Any, Any]) -> DownloadAnswer:
+        found = await self._figures.download(call.path["download_id"], token_id=call.caller.token_id)
+        if found is None:
+            raise not_found("finished download of this token")
+        return DownloadAnswer(**{name: getattr(found, name) for name in found.__slots__})
 
     def _handler(self, sheet: Sheet) -> Callable[[Call[Any, Any]], Awaitable[web.StreamResponse]]:
         async def answer(call: Call[Any, Any]) -> web.StreamResponse:
@@ -74,14 +103,18 @@ class Sheets:
             )
         except InvalidPeriod as error:
             raise period_problem(error) from None
+        filename, counting = f"{chosen.campaign.id}-{sheet}.csv", _Counting()
         first = head(columns_of(sheet, interval), now=self._board.latest.as_of, plain=call.query.header == "plain")
         async with self._slot(), rows as chunks, asyncio.timeout(None) as stalled:
-            return await stream_csv(
+            response = await stream_csv(
                 call.request,
-                filename=f"{chosen.campaign.id}-{sheet}.csv",
-                first=first,
-                chunks=await _started(_with_crlf(chunks, stalled)),
+                filename=filename,
+                first=counting.heading(first),
+                chunks=counting.through(await _started(_with_crlf(chunks, stalled))),
+                headers={"Link": f'</v1/downloads/{counting.id}>; rel="describedby"'},
             )
+        await self._figures.describe_download(counting.result(filename), token_id=call.caller.token_id)
+        return response
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:
@@ -94,6 +127,32 @@ class Sheets:
             yield
         finally:
             self._slots.release()
+
+
+class _Counting:
+    """Counts and hashes a download while it passes."""
+
+    def __init__(self) -> None:
+        self.id = secrets.token_urlsafe(12)
+        self._hash = hashlib.sha256()
+        self._rows = self._bytes = 0
+
+    def heading(self, first: bytes) -> bytes:
+        self._take(first)
+        return first
+
+    async def through(self, chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for chunk in chunks:
+            self._take(chunk)
+            self._rows += chunk.count(b"\n")
+            yield chunk
+
+    def result(self, file: str) -> Download:
+        return Download(id=self.id, file=file, rows=self._rows, bytes=self._bytes, sha256=self._hash.hexdigest())
+
+    def _take(self, chunk: bytes) -> None:
+        self._hash.update(chunk)
+        self._bytes += len(chunk)
 
 
 async def _with_crlf(chunks: AsyncIterator[bytes], stalled: asyncio.Timeout) -> AsyncIterator[bytes]:

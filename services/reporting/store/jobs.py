@@ -105,6 +105,7 @@ class CareStore:
         for month in months:
             await self._pool.execute(queries.ensure_month, month, "")
         forgotten = await self._pool.execute(queries.forget_players, timeout=600)
+        await self._pool.execute(queries.forget_downloads)
         await self._pool.execute(queries.analyze, timeout=600)
         return int(forgotten.split()[-1])
 

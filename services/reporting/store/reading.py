@@ -30,6 +30,18 @@ class Selection:
     today: date
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """A finished download: rows of data (the heading's left out), bytes and their SHA-256, before any compression."""
+
+    id: str
+    file: str
+    rows: int
+    bytes: int
+    sha256: str
+    finished_at: datetime | None = None
+
+
 Row = dict[str, Any]
 
 
@@ -96,6 +108,16 @@ class FigureStore:
 
     async def days_to_redeem(self, s: Selection) -> list[Row]:
         return await self._rows(queries.days_to_redeem, *_span(s))
+
+    async def describe_download(self, download: Download, *, token_id: str) -> None:
+        await self._pool.execute(
+            queries.describe_download, download.id, token_id, download.file, download.rows, download.bytes, download.sha256
+        )
+
+    async def download(self, download_id: str, *, token_id: str) -> Download | None:
+        """What a finished download of this token was; None while it runs, and for others."""
+        row = await self._pool.fetchrow(queries.download, download_id, token_id)
+        return Download(**dict(row)) if row is not None else None
 
     async def _rows(self, query: str, *arguments: object) -> list[Row]:
         return [dict(row) for row in await self._pool.fetch(query, *arguments)]

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import hashlib
 import io
 import re
 
@@ -63,6 +64,17 @@ async def test_files_are_squeezed_where_asked_for(reporting: Reporting) -> None:
         squeezed = await response.text()
     assert squeezed == await reporting.text(f"{C}/ledger.csv?header=plain")
     assert gzip.compress(b"")[:2] == b"\x1f\x8b"
+
+
+async def test_a_download_is_described_with_rows_bytes_and_hash(reporting: Reporting) -> None:
+    async with await reporting.get(f"{C}/ledger.csv") as response:
+        body = await response.read()
+        link = response.headers["Link"].partition(">")[0].removeprefix("<")
+    found = await reporting.json(link)
+    assert found["sha256"] == hashlib.sha256(body).hexdigest()
+    assert (found["bytes"], found["rows"]) == (len(body), body.count(b"\n") - 2)
+    async with await reporting.get(link, "t-store") as other:
+        assert other.status == 404
 
 
 async def test_every_file_has_its_columns(reporting: Reporting, history: History) -> None:
