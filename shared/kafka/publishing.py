@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
 
 from shared.environment import KafkaConnection
 from shared.kafka import clients
@@ -96,6 +96,7 @@ class Publisher:
                 message = "a record batch was full below its limit"
                 raise AssertionError(message)
         batch.close()
+        await _know_partition(producer, name, partition)
         await (await producer.send_batch(batch, name, partition=partition))
 
     async def _started(self) -> AIOKafkaProducer:
@@ -115,6 +116,14 @@ class Publisher:
         if self._producer is producer:
             self._producer = None
         await _stop(producer)
+
+
+async def _know_partition(producer: AIOKafkaProducer, name: str, partition: int) -> None:
+    """A partition may have been added since the topic was last asked about: the producer would refuse it as a mistake."""
+    if partition not in await producer.partitions_for(name):
+        await producer.client.force_metadata_update()
+        if partition not in await producer.partitions_for(name):
+            raise UnknownTopicOrPartitionError(f"{name} has no partition {partition} yet")
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:
