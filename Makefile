@@ -6,7 +6,7 @@ VENV_PYTHON := .venv/bin/python
 MAKEFLAGS += --no-print-directory
 ARGS ?=
 
-.PHONY: help up demo test test-containers check bench down clean status environment dev-environment \
+.PHONY: help up demo test test-containers check bench faults down clean status environment dev-environment \
 	check-format check-lint check-imports check-types check-tests
 
 help: ## Lists the commands
@@ -39,6 +39,9 @@ check: dev-environment ## Format, lint, import rules, strict types, the tests th
 
 bench: dev-environment ## The benchmarks, each next to its peer in the same run
 	@$(VENV_PYTHON) -m tests.bench $(ARGS)
+
+faults: dev-environment ## Random faults of redemption for a while: SEED=1 MINUTES=30
+	@$(VENV_PYTHON) -m tests.faults $(if $(SEED),--seed $(SEED)) $(if $(MINUTES),--minutes $(MINUTES))
 
 environment:
 	@$(PYTHON) -m deploy.local.venv local

@@ -1,0 +1,53 @@
+"""What operators rely on: dead letters sent again, partitions added while it runs, a ledger that must not forget."""
+
+import asyncpg
+import pytest
+
+from services.redemption.app import RedemptionSettings, dead_letters, running
+from services.redemption.store.errors import NotDurable
+from shared.contracts.redemption import OutcomeName
+from shared.contracts.topics import OUTCOMES, REQUESTS
+from shared.environment import read_settings
+from shared.kafka.topics import add_partitions
+from shared.lifecycle import RunningService
+from tests.integration.redemption.world import KEYS, World, code_of, redeem
+
+
+async def test_a_dead_letter_sent_again_changes_nothing_twice(world: World, service: RunningService) -> None:
+    await world.decide(redeem("e-1", code_of(1)))
+    await world.send(b"{", None)
+    await world.decide(redeem("e-2", code_of(2)))
+    async with dead_letters(world.kafka) as commands:
+        letters = [letter async for letter in commands.list()]
+        assert [(letter.reason, letter.origin_offset) for letter in letters] == [("NOT_JSON", 1), ("EMPTY", 2)]
+        shown = await commands.show(letters[0].number)
+        assert shown == letters[0]
+        assert await commands.show(99) is None
+        assert await commands.replay(letters[:1]) == 1
+        await world.decide(redeem("e-1", code_of(1)))
+        again = [letter async for letter in commands.list()]
+    assert len(again) == 3
+    assert len(await world.query("SELECT FROM redemptions")) == 2
+
+
+async def test_partitions_may_be_added_while_it_runs(world: World, service: RunningService) -> None:
+    await world.decide(redeem("e-1", code_of(1)))
+    await add_partitions(world.kafka, OUTCOMES.name, 3)
+    await add_partitions(world.kafka, REQUESTS.name, 3)
+    await world.send(redeem("e-2", code_of(1)), redeem("e-3", code_of(2)), partition=2)
+    outcomes = await world.wait_for_outcomes(2, partition=2, deadline_seconds=45)
+    assert [o.outcome for o in outcomes] == [OutcomeName.ALREADY_REDEEMED, OutcomeName.REDEEMED]
+    (place,) = await world.query("SELECT * FROM positions WHERE partition = 2")
+    assert (place["epoch"], place["position"]) == (1, 2)
+
+
+async def test_a_ledger_that_may_forget_is_refused(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CODE_KEYS", KEYS.to_json())
+    name, role = (await world.query("SELECT current_database() AS name, current_user AS role"))[0]
+    connection = await asyncpg.connect(world.database_url)
+    await connection.execute(f'ALTER ROLE "{role}" IN DATABASE "{name}" SET synchronous_commit = off')
+    await connection.close()
+    with pytest.raises(BaseExceptionGroup) as failure:
+        async with running(read_settings(RedemptionSettings, world.environment)):
+            pass
+    assert failure.group_contains(NotDurable, match="synchronous_commit=off")
