@@ -9,6 +9,7 @@ import time
 
 import asyncpg
 
+from shared.kafka.records import NewRecord
 from tests.bench.ranking_load import (
     CHAINS,
     PARTITIONS,
@@ -22,10 +23,13 @@ from tests.bench.ranking_load import (
     service,
     stopped,
 )
+from tests.bench.ranking_redis import benchmark_program, in_pipelines, one_by_one, running_redis
 from tests.integration.ranking.system import Reader
 from tests.support.polling import poll_until
 
-OUTCOMES_COUNT = 600_000
+OUTCOMES_COUNT = 240_000
+PIPED_COUNT = 60_000
+SINGLE_COUNT = 3_000
 DEADLINE_SECONDS = 120
 BOARDS = [
     {"window": window, "scope": scope, "by": by, "limit": "1"}
@@ -41,10 +45,29 @@ BOARDS = [
 
 
 async def run() -> dict[str, float]:
-    """Outcomes a second, applied and durable."""
+    """Outcomes a second, applied and durable, next to Redis on the same backlog."""
     each = OUTCOMES_COUNT // PARTITIONS
     backlog = {partition: outcomes(each, partition=partition) for partition in range(PARTITIONS)}
-    async with prepared() as bench, service(bench) as (reader, process):
+    async with prepared() as bench:
+        ours = await _ours(bench, backlog)
+        async with running_redis() as peer:
+            piped = await in_pipelines(bench, peer, PIPED_COUNT)
+            single = await one_by_one(bench, peer, SINGLE_COUNT)
+            program = benchmark_program(peer, OUTCOMES_COUNT)
+    applied = ours["applied_and_durable_per_second"]
+    return {
+        **ours,
+        "redis_one_by_one_per_second": round(single),
+        "redis_pipelines_of_1000_per_second": round(piped),
+        "redis_benchmark_p50_per_second": round(program),
+        "times_redis_one_by_one": round(applied / single, 1),
+        "times_redis_pipelines": round(applied / piped, 2),
+        "times_redis_benchmark": round(applied / program, 2),
+    }
+
+
+async def _ours(bench: Bench, backlog: dict[int, list[NewRecord]]) -> dict[str, float]:
+    async with service(bench) as (reader, process):
         for board in BOARDS:
             await reader.leaderboard(**board)
         with stopped(process):

@@ -34,7 +34,7 @@ class Copy:
 @asynccontextmanager
 async def copy_of_ranking(kafka: KafkaConnection, database_url: str, **environment: str) -> AsyncIterator[Copy]:
     """`python -m services.ranking`, ready; ended with the block unless it was killed before."""
-    port = _free_port()
+    port = free_port()
     settings = {
         "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
         "KAFKA_TOPIC_PREFIX": kafka.topic_prefix,
@@ -64,7 +64,8 @@ async def is_ready(reader: Reader) -> bool:
         return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port that nobody listens on now."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
