@@ -79,12 +79,15 @@ function drawHeat(plot, rows) {
 // A day as the middle of that day in UTC: the axis is drawn in UTC, so that a label is the campaign's day in every reader's zone.
 const seconds = (day) => Date.parse(`${day}T12:00:00Z`) / 1000;
 
+// Steps of an axis of counts: 1, 2 and 5 times a power of ten.
+const WHOLE = Array.from({ length: 30 }, (_, n) => [1, 2, 5][n % 3] * 10 ** Math.floor(n / 3));
+
 function base(plot, { y = "", legend = true, ...more }) {
   const axis = { stroke: color("--muted"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
   return {
     width: Math.max(280, plot.clientWidth), height: 250, tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC"),
     legend: { show: legend }, cursor: { y: false, points: { size: 7 } }, padding: [10, 12, 0, 0],
-    axes: [{ ...axis, grid: { show: false }, space: 64, values: (_, ticks) => ticks.map((t) => day.format(t * 1000)) }, { ...axis, size: 64, label: y, labelSize: 18, labelFont: "12px system-ui", values: (_, ticks) => ticks.map((t) => number.format(t)) }],
+    axes: [{ ...axis, grid: { show: false }, space: 64, values: (_, ticks) => ticks.map((t) => day.format(t * 1000)) }, { ...axis, size: 64, incrs: WHOLE, label: y, labelSize: 18, labelFont: "12px system-ui", values: (_, ticks) => ticks.map((t) => number.format(t)) }],
     ...more,
   };
 }
