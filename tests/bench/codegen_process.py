@@ -16,6 +16,7 @@ import aiohttp
 import asyncpg
 import numpy as np
 
+from deploy.local.postgres_programs import find_binaries
 from services.codegen.store import copy_format
 from shared.environment import KafkaConnection
 from tests.support.databases import Databases
@@ -74,6 +75,17 @@ class Figures:
         finally:
             await connection.execute("DROP TABLE IF EXISTS bare")
             await connection.close()
+
+    async def psql(self, command: str) -> float:
+        """Seconds of a command by psql, as the service's role on its schema."""
+        program = str(find_binaries(os.environ) / "psql")
+        environment = {**os.environ, "PGOPTIONS": "-c search_path=codegen"}
+        started = time.perf_counter()
+        process = await asyncio.create_subprocess_exec(
+            program, "-X", "-q", "-v", "ON_ERROR_STOP=1", "-c", command, self.database_url, env=environment
+        )
+        assert await process.wait() == 0, command
+        return time.perf_counter() - started
 
     def resident_megabytes(self, what: str = "VmHWM") -> float:
         """The process's highest (VmHWM) or present (VmRSS) memory."""
