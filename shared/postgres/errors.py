@@ -13,6 +13,8 @@ _RETRYABLE = (
     asyncpg.InsufficientResourcesError,
     asyncpg.IdleInTransactionSessionTimeoutError,
     asyncpg.OperatorInterventionError,
+    asyncpg.InvalidCachedStatementError,
+    asyncpg.OutdatedSchemaCacheError,
     ConnectionError,
     TimeoutError,
     OSError,
@@ -23,7 +25,8 @@ def is_retryable(error: BaseException) -> bool:
     """Whether the same transaction may succeed later: Postgres is away, starting, full, or two transactions met.
 
     A server that ends a connection between two messages leaves the driver in the middle of "another operation"; the pool drops
-    such a connection. After COMMIT was sent the answer may be lost though it was done; a caller has to look (rule 4).
+    such a connection. A migration that widens a table makes plans invalid that a running transaction was about to
+    use: it prepares them anew. After COMMIT was sent the answer may be lost though it was done; a caller has to look (rule 4).
     """
     if isinstance(error, asyncpg.InternalClientError):
         return "is in progress" in str(error)
