@@ -1,13 +1,27 @@
 """Fixtures for every tier: the real servers, once per session, and what sets tests apart on them."""
 
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
 from shared.environment import KafkaConnection
 from tests.support.databases import Databases, drop_session
-from tests.support.servers import session_kafka, session_postgres
+from tests.support.servers import KAFKA_VARIABLE, POSTGRES_VARIABLE, session_kafka, session_postgres
 from tests.support.topics import FEW, own_topics
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """With workers (`pytest -n 2`) the session's servers are started here, once, and named to the workers."""
+    is_worker, workers = hasattr(session.config, "workerinput"), session.config.getoption("numprocesses", None)
+    if is_worker or not workers:
+        return
+    servers = ExitStack()
+    session.config.add_cleanup(servers.close)
+    os.environ[KAFKA_VARIABLE] = servers.enter_context(session_kafka())
+    os.environ[POSTGRES_VARIABLE] = servers.enter_context(session_postgres())
 
 
 @pytest.fixture(scope="session")
