@@ -55,10 +55,10 @@ CHAIN: Final = Dashboard(
             title="Alerts", unit="short", kind="stat", queries=(('sum(ALERTS{alertstate="firing"}) or vector(0)', "firing"),)
         ),
         Panel(
-            title="Difference of the identity",
+            title="Figures that do not agree",
             unit="short",
             kind="stat",
-            queries=(('max({__name__=~"counterfoil_(.*_)?identity_difference"}) or vector(0)', "codes"),),
+            queries=(("max(counterfoil_reporting_identity_differences)", "codes"),),
             alert_above=0,
         ),
         Panel(title="Outcomes a second", unit="ops", queries=(("counterfoil:outcomes:rate1m", "{{outcome}}"),)),
