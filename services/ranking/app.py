@@ -2,11 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
+
+from aiohttp import web
 
 from services.ranking.api.boards import RankingApi
 from services.ranking.api.cors import allow_origins
@@ -67,9 +69,8 @@ async def running(settings: RankingSettings) -> AsyncIterator[RunningService]:
         pool = await stack.enter_async_context(open_pool(settings.database_url, schema=SCHEMA))
         publisher = await stack.enter_async_context(Publisher(settings.kafka))
         inspector = await stack.enter_async_context(LogInspector(settings.kafka))
-        scores, certificate_store = ScoreStore(pool), CertificateStore(pool)
 
-        boards = Boards()
+        boards, scores, certificate_store = Boards(), ScoreStore(pool), CertificateStore(pool)
         tokens = TokenDirectory(
             refresh=lambda: _read_tokens(reference), age_seconds=lambda: reference.seconds_since_end(TOKENS.name)
         )
@@ -78,54 +79,59 @@ async def running(settings: RankingSettings) -> AsyncIterator[RunningService]:
         folder = Folder(scores, interval_seconds=settings.ranking_fold_seconds)
         fold = OutcomeFold(folder, boards, learn=learn_campaigns(reference))
         group = PartitionGroup(settings.kafka, topic=OUTCOMES.name, group=GROUP, run_partition=fold.run_partition)
-
         certificates = Certificates(certificate_store, boards)
         late = timedelta(hours=settings.ranking_late_hours)
         certifier = Certifier(certificate_store, boards, certificates, inspector, late=late)
-        standings = StandingsPublisher(boards, publisher)
-        answers = Answers(boards)
-        certified = CertifiedAnswers(boards, certificates, certificate_store)
-        live = LiveBoards(answers)
-
         database, readiness = DatabaseWatch(scores.ping), Readiness()
         watch_readiness(readiness, boards=boards, reference=reference, group=group, database=database)
-        pages = Pages(WEB)
-        app = build_web_app(
-            DESCRIPTION,
-            routes(RankingApi(answers, certified, live), Portal(pages, tokens)),
-            tokens=tokens,
-            readiness=readiness,
-            unavailable=is_unavailable,
-            pages=pages,
-            requests_a_minute=settings.http_requests_a_minute,
-        )
-        allow_origins(app, settings.cors_origins)
 
         await stack.enter_async_context(background({"reference": reference.run}))
         await reference.wait_loaded()
         await stack.enter_async_context(background({"memory": memory.run, "fold": folder.run}))
         await memory.wait_loaded()
         await certificates.learn()
+        jobs = _jobs(settings, boards, group, StandingsPublisher(boards, publisher), certifier, certificates)
+        await stack.enter_async_context(background({"group": group.run, "database": database.run, **jobs}))
 
-        def leads() -> bool:
-            return LEADING_PARTITION in group.partitions
-
-        await stack.enter_async_context(
-            background(
-                {
-                    "group": group.run,
-                    "refresh": lambda: refresh_boards(boards, settings.ranking_refresh_seconds),
-                    "certify": lambda: certify_regularly(
-                        certifier, certificates, leads=leads, interval_seconds=settings.ranking_certify_seconds
-                    ),
-                    "standings": lambda: publish_standings(standings, leads=leads),
-                    "database": database.run,
-                }
-            )
-        )
+        answers, certified = Answers(boards), CertifiedAnswers(boards, certificates, certificate_store)
+        live = LiveBoards(answers)
+        app = _web(settings, RankingApi(answers, certified, live), tokens, readiness)
         url = await stack.enter_async_context(serving(app, host=settings.host, port=settings.port))
         await stack.enter_async_context(background({"live": live.run}))
         yield RunningService(name="ranking", url=url, readiness=readiness)
+
+
+def _jobs(
+    settings: RankingSettings,
+    boards: Boards,
+    group: PartitionGroup,
+    standings: StandingsPublisher,
+    certifier: Certifier,
+    certificates: Certificates,
+) -> dict[str, Callable[[], Awaitable[None]]]:
+    def leads() -> bool:
+        return LEADING_PARTITION in group.partitions
+
+    every = settings.ranking_certify_seconds
+    return {
+        "refresh": lambda: refresh_boards(boards, settings.ranking_refresh_seconds),
+        "certify": lambda: certify_regularly(certifier, certificates, leads=leads, interval_seconds=every),
+        "standings": lambda: publish_standings(standings, leads=leads),
+    }
+
+
+def _web(settings: RankingSettings, api: RankingApi, tokens: TokenDirectory, readiness: Readiness) -> web.Application:
+    pages = Pages(WEB)
+    app = build_web_app(
+        DESCRIPTION,
+        routes(api, Portal(pages, tokens)),
+        tokens=tokens,
+        readiness=readiness,
+        unavailable=is_unavailable,
+        pages=pages,
+    )
+    allow_origins(app, settings.cors_origins)
+    return app
 
 
 async def rebuild(settings: RankingSettings) -> Rebuilt:

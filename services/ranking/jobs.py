@@ -26,6 +26,7 @@ REST_FACTOR: Final = 2.0
 """A refresh is followed by at least this many times its own duration for everything else."""
 
 PING_SECONDS: Final = 2.0
+STANDINGS_SECONDS: Final = 1.0
 LATE_SECONDS: Final = 30.0
 
 log = structlog.get_logger(__name__)
@@ -67,15 +68,13 @@ async def certify_regularly(
 
 async def publish_standings(standings: StandingsPublisher, *, leads: Callable[[], bool]) -> None:
     """Publishes rank changes at most once a second, in the copy that leads, until it is cancelled."""
-    rest = 1.0
     while True:
-        await asyncio.sleep(rest)
-        rest = 1.0
+        await asyncio.sleep(STANDINGS_SECONDS)
         if not leads():
             standings.forget()
             continue
         try:
-            rest = await standings.publish_changes()
+            await standings.publish_changes()
         except Retryable as error:
             log.warning("standings wait", error=str(error))
 

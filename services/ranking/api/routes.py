@@ -14,7 +14,7 @@ from services.ranking.api.questions import (
     StandingQuery,
     StoreList,
 )
-from services.ranking.handlers.answers import CampaignList, History, Leaderboard, ScopeList, Standing, Standings
+from services.ranking.handlers.bodies import CampaignList, History, Leaderboard, ScopeList, Standing, Standings
 from services.ranking.handlers.certified_answers import CertificateList, CertifiedWindow
 from shared.web.routes import Route
 

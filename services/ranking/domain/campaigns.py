@@ -5,7 +5,7 @@ it is asked for, and from then on refreshed with the others.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from services.ranking.domain.boards import Board, Counts, Measure, rank_all, ranks_alone, ranks_by_key, within
 from services.ranking.domain.calendar import ONE_DAY, ONE_MICROSECOND, LocalDays, Period, Window, period_before, period_of
+from services.ranking.domain.kept import BestRanks, Frozen, KeptBoard, KeptFrozen, KeptRanks, KeptTable
 from services.ranking.domain.roster import OVERALL, Roster, Scope, StoreFacts
 from services.ranking.domain.scores import CampaignScores, DayScore, Integers
 from services.ranking.domain.tables import Table, TableName
@@ -34,55 +35,6 @@ class CampaignFacts:
     ends_at: datetime
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Frozen:
-    """A certified window: the stores as they were, and what was counted of them."""
-
-    roster: Roster
-    counts: Counts
-
-
-@dataclass(slots=True)
-class _KeptFrozen:
-    frozen: Frozen
-    read_at: int
-
-
-@dataclass(slots=True)
-class _KeptBoard:
-    """An overall board as of the last refresh, and the changes that it holds."""
-
-    stamp: tuple[int, ...]
-    board: Board
-    read_at: int
-
-
-@dataclass(slots=True)
-class _KeptRanks:
-    """Ranks on a board of an earlier window, and the changes that they hold."""
-
-    stamp: tuple[int, ...]
-    ranks: Integers
-    read_at: int
-
-
-@dataclass(slots=True, kw_only=True)
-class _KeptTable:
-    """A table, what it was made from, and the refresh at which that was found to be still so."""
-
-    table: Table
-    board: Board
-    previous: Integers
-    facts: int
-    read_at: int
-
-
-@dataclass(slots=True)
-class _BestRanks:
-    stamp: tuple[int, ...] = ()
-    ranks: Integers = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-
-
 class CampaignBoards:
     """The boards of one campaign."""
 
@@ -97,12 +49,12 @@ class CampaignBoards:
         self._issued_changes = 0
         self._issued_array = np.zeros(0, dtype=np.int64)
         self._issued_of = (-1, -1)
-        self._frozen: dict[Period, _KeptFrozen] = {}
+        self._frozen: dict[Period, KeptFrozen] = {}
         self._refreshes = 0
-        self._boards: dict[tuple[Period, Measure], _KeptBoard] = {}
-        self._ranks: dict[TableKey, _KeptRanks] = {}
-        self._tables: dict[TableKey, _KeptTable] = {}
-        self._best = _BestRanks()
+        self._boards: dict[tuple[Period, Measure], KeptBoard] = {}
+        self._ranks: dict[TableKey, KeptRanks] = {}
+        self._tables: dict[TableKey, KeptTable] = {}
+        self._best = BestRanks()
 
     def update(self, facts: CampaignFacts) -> None:
         """Takes changed facts. The zone does not change once codes are out (`protocol.md`, rule 18)."""
@@ -129,7 +81,7 @@ class CampaignBoards:
 
     def freeze(self, period: Period, frozen: Frozen) -> None:
         """From now on the window answers this, whatever is counted later."""
-        self._frozen[period] = _KeptFrozen(frozen, self._refreshes)
+        self._frozen[period] = KeptFrozen(frozen, self._refreshes)
 
     def is_frozen(self, period: Period) -> bool:
         return self._key_of_certificate(period) in self._frozen
@@ -196,7 +148,7 @@ class CampaignBoards:
         board, previous = self._board(period, by), self._previous(self._before(period, today), scope, by)
         if kept is None or not _is_of(kept, board, previous, self._facts_changes):
             table = self._make(key, board, previous)
-            kept = _KeptTable(table=table, board=board, previous=previous, facts=self._facts_changes, read_at=0)
+            kept = KeptTable(table=table, board=board, previous=previous, facts=self._facts_changes, read_at=0)
             self._tables[key] = kept
         kept.read_at = self._refreshes
         return kept.table
@@ -243,7 +195,7 @@ class CampaignBoards:
         kept = self._boards.get((period, by))
         if kept is None:
             board = rank_all(*self._source(period), by)
-            kept = self._boards[period, by] = _KeptBoard(self._stamp(period), board, 0)
+            kept = self._boards[period, by] = KeptBoard(self._stamp(period), board, 0)
         kept.read_at = self._refreshes
         return kept.board
 
@@ -251,7 +203,7 @@ class CampaignBoards:
         stamp, kept = self._stamp(period), self._ranks.get((period, scope, by))
         if kept is None or kept.stamp != stamp:
             ranks = ranks_alone(*self._source(period), by, scope)
-            kept = self._ranks[period, scope, by] = _KeptRanks(stamp, ranks, 0)
+            kept = self._ranks[period, scope, by] = KeptRanks(stamp, ranks, 0)
         kept.read_at = self._refreshes
         return kept.ranks
 
@@ -316,8 +268,8 @@ class CampaignBoards:
             ranked = np.flatnonzero(shown[: len(scores)] & (scores > 0))
             ranks = ranks_by_key(ranked, scores[ranked], stores=len(best))
             best = np.where((best == 0) | ((ranks > 0) & (ranks < best)), ranks, best)
-        self._best = _BestRanks(stamp, best)
+        self._best = BestRanks(stamp, best)
 
 
-def _is_of(kept: _KeptTable, board: Board, previous: Integers, facts: int) -> bool:
+def _is_of(kept: KeptTable, board: Board, previous: Integers, facts: int) -> bool:
     return kept.board is board and kept.previous is previous and kept.facts == facts

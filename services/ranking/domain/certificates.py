@@ -15,7 +15,8 @@ import numpy as np
 
 from services.ranking.domain.boards import Counts, Measure, rank_all
 from services.ranking.domain.calendar import ONE_DAY, Period, Window, microseconds_of, period_of
-from services.ranking.domain.campaigns import CampaignBoards, Frozen
+from services.ranking.domain.campaigns import CampaignBoards
+from services.ranking.domain.kept import Frozen
 from services.ranking.domain.roster import Roster, StoreFacts, StoreIndex
 from services.ranking.domain.scores import NEVER_US, DayScore
 

@@ -8,8 +8,9 @@ import msgspec
 from services.ranking.domain.calendar import Window
 from services.ranking.domain.campaigns import CampaignBoards
 from services.ranking.domain.certificates import Certificate, CertifiedRow, ranked_rows
-from services.ranking.handlers.answers import PeriodBounds, UnknownName
+from services.ranking.handlers.answers import UnknownName
 from services.ranking.handlers.boards import Boards
+from services.ranking.handlers.bodies import PeriodBounds
 from services.ranking.handlers.certification import Certificates
 from services.ranking.store.certificates import CertificateStore
 from shared.contracts.game_platforms import Moment

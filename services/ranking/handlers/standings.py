@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -22,7 +22,8 @@ from shared.kafka.publishing import Publisher
 from shared.kafka.records import NewRecord
 
 RECORDS_A_SECOND: Final = 2_000
-"""After a large change, the next look waits until so many records a second are kept."""
+CHUNK_RECORDS: Final = 200
+"""A change of all ranks is sent in chunks at this pace, so that nobody who reads a board waits for it."""
 
 SCORES_SECONDS: Final = 30.0
 """A score that grew without a change of place is told this often."""
@@ -54,23 +55,27 @@ class StandingsPublisher:
         """Begins anew: another copy publishes now."""
         self._told = {}
 
-    async def publish_changes(self) -> float:
-        """Publishes what changed since the last call; gives the seconds that it should rest. Raises Retryable."""
+    async def publish_changes(self) -> None:
+        """Publishes what changed since the last call. Raises Retryable; then all of it is published again."""
         now = datetime.now(UTC)
         as_of = self._boards.as_of(now)
         with_scores = time.monotonic() - self._scores_told_at >= SCORES_SECONDS
         shown = {key: table for campaign in self._boards.campaigns.values() for key, table in _tables(campaign, now)}
-        told = {key: self._told[key] for key in shown if key in self._told}
-        records: list[NewRecord] = []
+        told: dict[BoardKey, _Told] = {}
         for key, table in shown.items():
-            changed, told[key] = _changes(told.get(key), table, with_scores=with_scores)
-            records += [_record(key, table, number, told[key].columns, as_of) for number in changed]
-            await asyncio.sleep(0)
-        await self._publisher.send_all(STANDINGS.name, records)
+            changed, told[key] = _changes(self._told.get(key), table, with_scores=with_scores)
+            await self._send(key, table, changed, told[key].columns, as_of)
         self._told = told
         if with_scores:
             self._scores_told_at = time.monotonic()
-        return max(1.0, len(records) / RECORDS_A_SECOND)
+
+    async def _send(self, key: BoardKey, table: Table, numbers: Sequence[int], columns: Columns, as_of: datetime) -> None:
+        for first in range(0, len(numbers), CHUNK_RECORDS):
+            chunk = numbers[first : first + CHUNK_RECORDS]
+            await self._publisher.send_all(STANDINGS.name, [_record(key, table, n, columns, as_of) for n in chunk])
+            if len(chunk) == CHUNK_RECORDS:
+                await asyncio.sleep(CHUNK_RECORDS / RECORDS_A_SECOND)
+        await asyncio.sleep(0)
 
 
 def _tables(campaign: CampaignBoards, now: datetime) -> Iterator[tuple[BoardKey, Table]]:
