@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from openapi_spec_validator import validate
 
 from tests.integration.codegen.conftest import Codegen, campaign_body
 
@@ -180,4 +181,5 @@ async def test_the_documents_and_probes_need_no_token(codegen: Codegen) -> None:
             assert response.status == 200, path
     document = (await codegen.call("GET", "/openapi.json")).json
     assert document["openapi"] == "3.1.0"
+    validate(document)
     assert "/v1/batches/{batch_id}/codes.csv" in document["paths"]
