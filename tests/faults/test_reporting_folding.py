@@ -1,12 +1,5 @@
 """Reporting killed in the middle, run in several copies, and fed repeats: every outcome counts once."""
 
-import asyncio
-import os
-import signal
-import sys
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-
 import asyncpg
 
 from services.reporting.store.jobs import CareStore
@@ -14,34 +7,13 @@ from services.reporting.store.reading import FigureStore
 from shared.environment import KafkaConnection
 from shared.kafka.publishing import Publisher
 from shared.postgres.connections import open_pool
+from tests.integration.reporting.processes import process
 from tests.integration.reporting.system import Database, publish_outcomes, publish_reference, reporting_service
 from tests.integration.reporting.test_figures_agree import selection
 from tests.support.polling import poll_until
 from tests.unit.reporting.history import History, make_history, recompute
 
 COUNTED = "SELECT coalesce(sum(accepted + reversed + rejected), 0)::bigint FROM store_totals WHERE store_id <> ''"
-
-
-@asynccontextmanager
-async def process(kafka: KafkaConnection, url: str) -> AsyncIterator[asyncio.subprocess.Process]:
-    """The service as a process of its own, killed at the block's end if it still runs."""
-    environment = {
-        "PATH": os.environ["PATH"],
-        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "KAFKA_TOPIC_PREFIX": kafka.topic_prefix,
-        "REPORTING_DATABASE_URL": url,
-        "REPORTING_FOLD_RECORDS": "7",
-        "REPORTING_TIMER": "false",
-    }
-    started = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "services.reporting", env=environment, stderr=asyncio.subprocess.DEVNULL
-    )
-    try:
-        yield started
-    finally:
-        if started.returncode is None:
-            started.kill()
-        await started.wait()
 
 
 def counted(history: History) -> int:
@@ -66,16 +38,15 @@ async def test_a_kill_at_any_instant_loses_and_doubles_nothing(kafka: KafkaConne
         for partition, outcomes in enumerate(history.partitions):
             await publish_outcomes(publisher, partition, outcomes)
         for share in (0.1, 0.4):
-            async with process(kafka, url) as victim:
+            async with process(kafka, url, ready=False, REPORTING_FOLD_RECORDS="7") as (_, victim):
 
                 async def far_enough(least: float = share * wanted) -> bool:
                     return bool(await pool.fetchval(COUNTED) >= least)
 
                 await poll_until(far_enough, 60, every_seconds=0.005, what="some folding")
-                victim.send_signal(signal.SIGKILL)
-                await victim.wait()
+                victim.kill()
         assert await pool.fetchval(COUNTED) <= wanted
-        async with process(kafka, url):
+        async with process(kafka, url, ready=False):
 
             async def complete() -> bool:
                 return bool(await pool.fetchval(COUNTED) == wanted)
