@@ -3,10 +3,15 @@
 import hashlib
 
 import asyncpg
+import msgspec
 import numpy as np
 
 from shared.codes.alphabet import to_text
 from shared.codes.ff1 import Ff1
+from shared.contracts.codegen import Batch
+from shared.contracts.topics import BATCHES
+from shared.environment import KafkaConnection
+from shared.kafka.inspecting import LogInspector
 from tests.integration.codegen.conftest import RING, Codegen
 
 
@@ -56,3 +61,18 @@ async def test_a_large_batch_gets_its_own_partition_in_the_register(codegen: Cod
     assert [row["name"] for row in partitions] == ["codes_batch_1"]
     assert await tables.fetchval("SELECT count(*) FROM codes") == 350_000
     assert len(await codegen.codes(batch["id"], "&store_id=s-00004")) == 50_000
+
+
+async def test_a_batch_for_ten_thousand_stores_with_long_ids_is_published(codegen: Codegen, kafka: KafkaConnection) -> None:
+    await codegen.make_campaign()
+    ids = [f"{'long' * 14}-{number:05}" for number in range(10_000)]
+    reply = await codegen.call("PUT", "/v1/stores", [{"id": store_id, "name": "Store"} for store_id in ids])
+    assert reply.json == {"created": 10_000, "updated": 0, "unchanged": 0}
+    batch = await codegen.made({"campaign_id": "spring", "count_per_store": 2, "stores": "all"})
+    assert (batch["stores"], batch["verified"]) == (10_000, 20_000)
+    async with LogInspector(kafka) as inspector:
+        record = await inspector.last_record(BATCHES.name, 0)
+    assert record is not None
+    assert record.value is not None
+    assert len(record.value) > 1024 * 1024, "more than a broker takes by default"
+    assert [a.store_id for a in msgspec.json.decode(record.value, type=Batch).allotments] == ids
