@@ -55,7 +55,14 @@ async def background(tasks: Mapping[str, Callable[[], Awaitable[None]]]) -> Asyn
     """Runs named tasks beside the body and cancels them after it. One that fails ends the body, and the process, loudly."""
 
     async def run(task: Callable[[], Awaitable[None]]) -> None:
-        await task()
+        try:
+            await task()
+        except asyncio.CancelledError as error:
+            current = asyncio.current_task()
+            if current is None or current.cancelling():
+                raise
+            message = "a background task was cancelled from within; a task group would let it pass in silence"
+            raise RuntimeError(message) from error
 
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(run(task), name=name) for name, task in tasks.items()]

@@ -1,5 +1,6 @@
 """Building aiokafka clients with the defaults of this project (`platform.md`), and telling their errors apart."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -27,6 +28,12 @@ def outside() -> Iterator[None]:
         yield
     except (KafkaError, IllegalStateError, OSError, TimeoutError) as error:
         raise Retryable(f"Kafka: {type(error).__name__}: {error}") from error
+    except asyncio.CancelledError as error:
+        # aiokafka cancels futures of its own when a broker goes away, and whoever awaits one would end in silence.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise Retryable("Kafka: the client gave a request up") from error
 
 
 def consumer(connection: KafkaConnection, **settings: Any) -> AIOKafkaConsumer:

@@ -232,6 +232,8 @@ async def _first_to_end(*coroutines: Awaitable[None]) -> None:
     try:
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
+            if task.cancelled():
+                raise Retryable("Kafka: the client gave a request up")
             task.result()
     finally:
         for task in tasks:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
+from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from shared.environment import KafkaConnection
 from shared.kafka import clients, lag
@@ -91,8 +91,9 @@ class PartitionReader:
         """Tells the group how far this partition is, for lag and rule 19 alone; that it fails now and then does no harm."""
         self.lag.done(offset)
         try:
-            await self._consumer.commit({self.assigned: offset})
-        except (KafkaError, OSError) as error:
+            with clients.outside():
+                await self._consumer.commit({self.assigned: offset})
+        except Retryable as error:
             log.debug("offset not committed", topic=self.topic, partition=self.partition, error=str(error))
 
     async def bounds(self) -> tuple[int, int]:
@@ -278,10 +279,17 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
                     pauses = growing_pauses()
         except PartitionRevoked:
             return
+        except asyncio.CancelledError:
+            if not reader.revoked:
+                self._fail(reader, RuntimeError("a partition's loop was cancelled from within"))
+            raise
         except Exception as error:
-            log.exception("partition loop failed", topic=self._topic, partition=reader.partition)
-            if self._failure is not None and not self._failure.done():
-                self._failure.set_exception(error)
+            self._fail(reader, error)
+
+    def _fail(self, reader: PartitionReader, error: Exception) -> None:
+        log.error("partition loop failed", topic=self._topic, partition=reader.partition, exc_info=error)
+        if self._failure is not None and not self._failure.done():
+            self._failure.set_exception(error)
 
     async def _attempt(self, reader: PartitionReader) -> float | None:
         """Runs the loop once; the seconds to wait before the next time, None for a growing pause."""

@@ -1,6 +1,7 @@
 """Looking into a log: its bounds, single records, offsets by time, and how far a group says it is."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
 from typing import Final, Self
@@ -9,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from shared.environment import KafkaConnection
 from shared.kafka import clients
+from shared.kafka.errors import Retryable
 from shared.kafka.records import Record
 
 READ_TIMEOUT_SECONDS: Final = 15.0
@@ -28,9 +30,7 @@ class LogInspector:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._consumer is not None:
-            await self._consumer.stop()
-            self._consumer = None
+        await self.drop_client()
 
     async def partitions(self, topic: str) -> int:
         """How many partitions the topic has; 0 when it is not there."""
@@ -121,7 +121,7 @@ class LogInspector:
             try:
                 await consumer.start()
             except BaseException:
-                await consumer.stop()
+                await _stop_quietly(consumer)
                 raise
             self._consumer = consumer
         return self._consumer
@@ -130,7 +130,12 @@ class LogInspector:
         """Forgets a client that met an error, so that the next call begins with a new one."""
         consumer, self._consumer = self._consumer, None
         if consumer is not None:
-            await consumer.stop()
+            await _stop_quietly(consumer)
+
+
+async def _stop_quietly(consumer: AIOKafkaConsumer) -> None:
+    with contextlib.suppress(Retryable), clients.outside():
+        await consumer.stop()
 
 
 class clients_outside:  # noqa: N801 (reads as a clause at its only callers)

@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 import structlog
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, UnknownTopicOrPartitionError
+from aiokafka.errors import UnknownTopicOrPartitionError
 
 from shared.environment import KafkaConnection
 from shared.kafka import clients
@@ -51,8 +51,9 @@ class Publisher:
             producer = await self._started()
             try:
                 async with asyncio.timeout(self._delivery_timeout_seconds):
-                    await self._send_chunk(producer, self._connection.physical(topic), partition, chunk)
-            except (KafkaError, OSError, TimeoutError) as error:
+                    with clients.outside():
+                        await self._send_chunk(producer, self._connection.physical(topic), partition, chunk)
+            except (Retryable, TimeoutError) as error:
                 await self._abandon(producer)
                 raise Retryable(f"Kafka did not take records of {topic}: {type(error).__name__}: {error}") from error
 
@@ -63,10 +64,11 @@ class Publisher:
         producer = await self._started()
         try:
             async with asyncio.timeout(self._delivery_timeout_seconds):
-                metadata = await producer.send_and_wait(
-                    self._connection.physical(topic), value, key=key, headers=list(headers), partition=partition
-                )
-        except (KafkaError, OSError, TimeoutError) as error:
+                with clients.outside():
+                    metadata = await producer.send_and_wait(
+                        self._connection.physical(topic), value, key=key, headers=list(headers), partition=partition
+                    )
+        except (Retryable, TimeoutError) as error:
             await self._abandon(producer)
             raise Retryable(f"Kafka did not take a record of {topic}: {type(error).__name__}: {error}") from error
         return metadata.partition, metadata.offset
@@ -77,9 +79,10 @@ class Publisher:
         name = self._connection.physical(topic)
         try:
             async with asyncio.timeout(self._delivery_timeout_seconds + len(records) / 5_000):
-                sent = [await producer.send(name, r.value, key=r.key, headers=list(r.headers)) for r in records]
-                await asyncio.gather(*sent)
-        except (KafkaError, OSError, TimeoutError) as error:
+                with clients.outside():
+                    sent = [await producer.send(name, r.value, key=r.key, headers=list(r.headers)) for r in records]
+                    await asyncio.gather(*sent)
+        except (Retryable, TimeoutError) as error:
             await self._abandon(producer)
             raise Retryable(f"Kafka did not take records of {topic}: {type(error).__name__}: {error}") from error
 
@@ -130,8 +133,9 @@ async def _stop(producer: AIOKafkaProducer) -> None:
     """Ends a producer within a bounded time; what it had not sent is dropped with it."""
     try:
         async with asyncio.timeout(STOP_SECONDS):
-            await producer.stop()
-    except (KafkaError, OSError, TimeoutError):
+            with clients.outside():
+                await producer.stop()
+    except (Retryable, TimeoutError):
         log.warning("producer did not stop in time", seconds=STOP_SECONDS)
         await producer.client.close()
 
