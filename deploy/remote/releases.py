@@ -38,7 +38,8 @@ def make(host: Host, version: str, archive: bytes, *, python: str) -> bool:
     host.run(python, "-m", "venv", f"{release}/venv", what="making the virtual environment")
     lock = f"{release}/requirements/services.txt"
     pip = (f"{release}/venv/bin/python", "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input", "install")
-    host.run(*pip, "--require-hashes", "--only-binary", ":all:", "-r", lock, what="installing the pinned packages")
+    # The lock names every package, so there is nothing to resolve.
+    host.run(*pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", lock, what="installing the pinned packages")
     host.shell(f"rm {shlex.quote(packed)} && touch {shlex.quote(f'{release}/{WHOLE}')}", what="finishing the release")
     return True
 
