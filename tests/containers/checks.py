@@ -26,6 +26,7 @@ from tests.containers.engine import run, running_engine
 from tests.containers.stand_ins import make_stand_ins
 from tests.support.polling import poll_until
 
+pytestmark = pytest.mark.timeout(3_600)
 ONE_SHOTS: Final = ("secrets", "topics", "schemas", "migrations")
 ACCOUNT: Final = "10001:10001"
 NOTHING_GRANTED: Final = "0" * 16

@@ -36,6 +36,7 @@ from tests.support.system import TestSystem
 __all__ = ["test_one_code_by_http_is_answered_alike_each_time", "test_the_campaign_agrees_to_the_last_unit"]
 
 UP_SECONDS: Final = 300
+pytestmark = pytest.mark.timeout(2 * UP_SECONDS)
 MAY_WRITE: Final = {
     "codegen": {"promo.campaigns.v1", "promo.stores.v1", "promo.batches.v1", "promo.voids.v1", "promo.tokens.v1"},
     "redemption": {"promo.outcomes.v1", "promo.dead-letters.v1", "game.redemptions.v1"},

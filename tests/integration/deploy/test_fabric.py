@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
 from deploy.local import ports, processes
@@ -30,6 +31,9 @@ from tests.support.sshd import SshServer, running_sshd
 PREFIX = f"t{os.getpid()}.fabric."
 ONLY_REPORTING = ("reportlab", "pillow", "pypdfium2", "openpyxl", "et-xmlfile", "uharfbuzz", "python-bidi")
 """Left out of the lock here, where that service is not deployed: three environments are filled in this module."""
+
+pytestmark = pytest.mark.timeout(900)
+"""A deployment fills a virtual environment, which a busy machine takes minutes for."""
 
 SYSTEMD_ANALYZE = Need(names=("systemd-analyze",), packages=("systemd",), unpacked=("usr/bin/systemd-analyze",))
 BROKEN = 'import sys\n\nsys.exit("this release cannot run")\n'
