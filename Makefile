@@ -6,6 +6,7 @@ VENV_PYTHON := .venv/bin/python
 MAKEFLAGS += --no-print-directory
 ARGS ?=
 TEST_WORKERS ?= 2
+TESTS ?= tests
 
 .PHONY: help up demo test test-containers check bench faults down clean status environment dev-environment \
 	check-format check-lint check-imports check-types check-tests
@@ -29,7 +30,7 @@ clean: environment ## make down, and deletes the data
 	@$(VENV_PYTHON) -m deploy.local clean
 
 test: dev-environment ## Every tier of the tests, on a Kafka and a Postgres that it starts itself
-	$(VENV_PYTHON) -m pytest tests -n $(TEST_WORKERS) --dist loadfile $(ARGS)
+	$(VENV_PYTHON) -m pytest $(TESTS) -n $(TEST_WORKERS) --dist loadfile $(ARGS)
 
 test-containers: dev-environment ## docker-compose.yml really run, and scaled, killed and restarted; root, Debian, minutes
 	$(VENV_PYTHON) -m pytest tests/containers/checks.py $(ARGS)
