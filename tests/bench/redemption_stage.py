@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
+import psutil
 
 from deploy.local.places import CHECKOUT
 from shared.contracts.topics import OUTCOMES, REQUESTS
@@ -79,6 +80,12 @@ async def outcomes_a_second(world: World, goal: int, *, deadline_seconds: float 
         if not first and seen:
             first_at, first = time.monotonic(), seen
     return (seen - first) / (time.monotonic() - first_at)
+
+
+def cpu_seconds(processes: Sequence[subprocess.Popen[bytes]]) -> float:
+    """What they have used so far, their start included; other than a rate it hardly depends on what else the machine does."""
+    used = [psutil.Process(process.pid).cpu_times() for process in processes]
+    return sum(times.user + times.system for times in used)
 
 
 @contextmanager

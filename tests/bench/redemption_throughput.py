@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from tests.bench.redemption_stage import outcomes_a_second, peers, send_backlog, services, stage
+from tests.bench.redemption_stage import cpu_seconds, outcomes_a_second, peers, send_backlog, services, stage
 
-EVENTS = 120_000
+EVENTS = 100_000
 PLAIN_EVENTS = 2_000
 
 
@@ -14,8 +14,9 @@ async def run() -> dict[str, Any]:
     for count in (1, 2):
         async with stage() as world:
             await send_backlog(world, EVENTS)
-            with services(world, count):
+            with services(world, count) as processes:
                 figures[f"events a second, workers: {count}"] = round(await outcomes_a_second(world, EVENTS))
+                figures[f"µs of processor an event, workers: {count}"] = round(cpu_seconds(processes) / EVENTS * 1e6, 1)
     async with stage() as world:
         await send_backlog(world, PLAIN_EVENTS)
         with peers(world, "plain", 2):

@@ -78,19 +78,23 @@ class Breakers:
     def __init__(self, tallies: Iterable[Tally], budgets: Budgets) -> None:
         self._budgets = budgets
         self._counts: dict[str, dict[int, list[int]]] = {}
+        self._together: dict[tuple[str, int], tuple[list[int], ...]] = {}
         self.added: dict[tuple[str, int], list[int]] = {}
         for tally in tallies:
             for platform in (tally.platform, ALL_PLATFORMS):
-                self._add(platform, tally.starts_at, tally.requests, tally.unknown)
+                count = self._count(platform, tally.starts_at)
+                count[0] += tally.requests
+                count[1] += tally.unknown
 
     def add(self, platform: str, at: int, *, unknown: bool) -> None:
         """Counts a request."""
         starts_at = at - at % TALLY_MILLISECONDS
-        self._add(platform, starts_at, 1, int(unknown))
-        self._add(ALL_PLATFORMS, starts_at, 1, int(unknown))
-        added = self.added.setdefault((platform, starts_at), [0, 0])
-        added[0] += 1
-        added[1] += unknown
+        counts = self._together.get((platform, starts_at)) or self._begin(platform, starts_at)
+        for count in counts:
+            count[0] += 1
+        if unknown:
+            for count in counts:
+                count[1] += 1
 
     def is_open(self, platform: str, at: int) -> bool:
         """Whether this platform's breaker or the global one is open for a request appended at this time."""
@@ -107,7 +111,12 @@ class Breakers:
         unknown = sum(count[1] for count in within)
         return requests >= least and unknown * 2 > requests
 
-    def _add(self, platform: str, starts_at: int, requests: int, unknown: int) -> None:
-        count = self._counts.setdefault(platform, {}).setdefault(starts_at, [0, 0])
-        count[0] += requests
-        count[1] += unknown
+    def _begin(self, platform: str, starts_at: int) -> tuple[list[int], ...]:
+        """The counts that a request of this platform and step goes into."""
+        added = self.added[platform, starts_at] = [0, 0]
+        counts = added, self._count(platform, starts_at), self._count(ALL_PLATFORMS, starts_at)
+        self._together[platform, starts_at] = counts
+        return counts
+
+    def _count(self, platform: str, starts_at: int) -> list[int]:
+        return self._counts.setdefault(platform, {}).setdefault(starts_at, [0, 0])

@@ -1,6 +1,5 @@
 """Writing down what was decided, in the form in which it is published."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
@@ -12,8 +11,7 @@ from shared.contracts.game_platforms import RedeemRequest, ReverseRequest
 from shared.contracts.redemption import RETRYABLE, Outcome, OutcomeName, OutcomeType, Source, public_of, type_of
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(msgspec.Struct, frozen=True):
     """When a decision was made, and after which other one on the same partition."""
 
     decided_at: datetime
