@@ -121,7 +121,7 @@ async def test_every_kind_of_traffic_meets_its_outcome(system: TestSystem, tmp_p
     kinds = played.tally.outcomes
     for kind in ("REDEEMED", "REDEEMED (sent again)", "ALREADY_REDEEMED", "UNKNOWN_CODE", "CAMPAIGN_PAUSED", "REVERSED"):
         assert kinds[kind] > 0, kinds
-    assert kinds["REDEEMED"] > 0.8 * played.sent
+    assert kinds["REDEEMED"] > 0.7 * played.sent
 
 
 async def test_one_code_by_http_is_answered_alike_each_time(system: TestSystem) -> None:

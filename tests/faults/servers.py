@@ -1,6 +1,7 @@
 """A Kafka and a Postgres of a test's own, that may be killed and started again."""
 
 import os
+import secrets
 import shutil
 import signal
 from collections.abc import Callable, Iterator
@@ -15,8 +16,8 @@ from deploy.local import kafka, ports, postgres, processes
 from deploy.local.places import default_cache
 from deploy.local.processes import Program
 
-KAFKA_PORT: Final = 29392
-POSTGRES_PORT: Final = 25732
+PORTS: Final = range(12_000, 19_000)
+"""Apart from the ports that everything else of a test session takes: a dead server's port must be free when it comes back."""
 GONE_SECONDS: Final = 20.0
 
 
@@ -41,7 +42,7 @@ class Mortal:
 @contextmanager
 def mortal_kafka(folder: Path) -> Iterator[Mortal]:
     program = kafka.kafka_program(folder, default_cache())
-    client = ports.free_port(KAFKA_PORT)
+    client = ports.free_port(secrets.choice(PORTS))
     at = kafka.KafkaPorts(client=client, controller=ports.free_port(client + 1, but_not={client}))
     server = Mortal(f"{ports.LOCAL}:{client}", program, lambda: kafka.start_kafka(program, at, ends_with_us=True))
     server.start()
@@ -54,7 +55,7 @@ def mortal_kafka(folder: Path) -> Iterator[Mortal]:
 @contextmanager
 def mortal_postgres(folder: Path) -> Iterator[Mortal]:
     files = postgres.prepare_files(folder)
-    port = ports.free_port(POSTGRES_PORT)
+    port = ports.free_port(secrets.choice(PORTS))
     program = postgres.postgres_program(folder, files, port)
     server = Mortal("", program, lambda: postgres.start_postgres(program, files, ends_with_us=True))
     server.start()
