@@ -158,6 +158,8 @@ def read_code_keys(environment: Mapping[str, str] | None = None) -> KeyRing:
         text = Path(path).read_text() if path is not None else values["CODE_KEYS"]
     except OSError as error:
         raise SettingsError(f"CODE_KEYS_FILE names {path}, which cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise SettingsError(f"CODE_KEYS_FILE names {path}, which is not text in UTF-8, so no key ring") from None
     try:
         return parse_key_ring(text)
     except InvalidKeyRing as error:

@@ -64,3 +64,9 @@ def test_a_key_ring_that_is_not_there_is_said_in_a_sentence(environment: dict[st
     with pytest.raises(SettingsError, match=sentence) as error:
         read_code_keys(environment)
     assert "abab" not in str(error.value)
+
+
+def test_a_key_file_that_is_no_text_is_said_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "keys.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match="not text in UTF-8"):
+        read_code_keys({"CODE_KEYS_FILE": str(tmp_path / "keys.json")})
