@@ -1,7 +1,7 @@
 """Writing records: whole batches to a partition, one at a time; and single records that are waited for."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -15,9 +15,8 @@ from shared.kafka.errors import Retryable
 from shared.kafka.records import Headers, NewRecord
 
 BATCH_BYTES: Final = 900_000
-"""The broker refuses a record batch above 1,048,588 bytes; values, keys and headers are counted, framing is the rest."""
+"""The broker refuses a record batch above 1,048,588 bytes. A record that is larger than this alone is a batch of its own."""
 
-RECORD_OVERHEAD_BYTES: Final = 24
 STOP_SECONDS: Final = 2.0
 
 log = structlog.get_logger(__name__)
@@ -47,12 +46,14 @@ class Publisher:
 
     async def publish_batch(self, topic: str, partition: int, records: Sequence[NewRecord]) -> None:
         """Writes the records in order, in record batches of at most 900 KB, each acknowledged before the next is sent."""
-        for chunk in _chunks(records):
+        sent = 0
+        while sent < len(records):
             producer = await self._started()
             try:
                 async with asyncio.timeout(self._delivery_timeout_seconds):
                     with clients.outside():
-                        await self._send_chunk(producer, self._connection.physical(topic), partition, chunk)
+                        name = self._connection.physical(topic)
+                        sent += await self._send_chunk(producer, name, partition, records, start=sent)
             except (Retryable, TimeoutError) as error:
                 await self._abandon(producer)
                 raise Retryable(f"Kafka did not take records of {topic}: {type(error).__name__}: {error}") from error
@@ -92,20 +93,25 @@ class Publisher:
         with clients.outside():
             return len(await producer.partitions_for(self._connection.physical(topic)))
 
-    async def _send_chunk(self, producer: AIOKafkaProducer, name: str, partition: int, chunk: Sequence[NewRecord]) -> None:
+    async def _send_chunk(
+        self, producer: AIOKafkaProducer, name: str, partition: int, records: Sequence[NewRecord], *, start: int
+    ) -> int:
+        """Sends as many of the records from `start` on as one record batch takes, at least one; how many they were."""
         batch: Any = producer.create_batch()
-        for record in chunk:
+        for index in range(start, len(records)):
+            record = records[index]
             if batch.append(timestamp=None, key=record.key, value=record.value, headers=list(record.headers)) is None:
-                message = "a record batch was full below its limit"
-                raise AssertionError(message)
+                break
         batch.close()
+        count: int = batch.record_count()
         await _know_partition(producer, name, partition)
         await (await producer.send_batch(batch, name, partition=partition))
+        return count
 
     async def _started(self) -> AIOKafkaProducer:
         async with self._starting:
             if self._producer is None:
-                producer = clients.producer(self._connection)
+                producer = clients.producer(self._connection, max_batch_size=BATCH_BYTES)
                 try:
                     with clients.outside():
                         await producer.start()
@@ -138,20 +144,3 @@ async def _stop(producer: AIOKafkaProducer) -> None:
     except (Retryable, TimeoutError):
         log.warning("producer did not stop in time", seconds=STOP_SECONDS)
         await producer.client.close()
-
-
-def _chunks(records: Sequence[NewRecord]) -> Iterator[Sequence[NewRecord]]:
-    start, size = 0, 0
-    for index, record in enumerate(records):
-        length = _size(record)
-        if index > start and size + length > BATCH_BYTES:
-            yield records[start:index]
-            start, size = index, 0
-        size += length
-    if start < len(records):
-        yield records[start:]
-
-
-def _size(record: NewRecord) -> int:
-    headers = sum(len(name) + len(value) + 4 for name, value in record.headers)
-    return len(record.key or b"") + len(record.value or b"") + headers + RECORD_OVERHEAD_BYTES

@@ -1,8 +1,9 @@
 """A record as it is read, and as it is written."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 Headers = Sequence[tuple[str, bytes]]
 
@@ -26,8 +27,7 @@ class Record(Protocol):
     def headers(self) -> Headers: ...
 
 
-@dataclass(frozen=True, slots=True)
-class NewRecord:
+class NewRecord(msgspec.Struct, frozen=True, gc=False):
     """A record to be written. The broker or the client adds the timestamp."""
 
     key: bytes | None
