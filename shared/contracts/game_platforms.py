@@ -50,7 +50,7 @@ class ReversalReason(StrEnum):
         return self is not ReversalReason.FRAUD
 
 
-class RedeemRequest(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", tag_field="type"):
+class RedeemRequest(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", tag_field="type", gc=False):
     """A player wants to redeem a code. `region` is where the game says the player is, if it says so."""
 
     event_id: EventId
@@ -61,7 +61,7 @@ class RedeemRequest(msgspec.Struct, frozen=True, kw_only=True, tag="redeem", tag
     region: RegionName | None = None
 
 
-class ReverseRequest(msgspec.Struct, frozen=True, kw_only=True, tag="reverse", tag_field="type"):
+class ReverseRequest(msgspec.Struct, frozen=True, kw_only=True, tag="reverse", tag_field="type", gc=False):
     """A platform takes back an accepted redemption. `code`, if given, must be the redemption's."""
 
     event_id: EventId

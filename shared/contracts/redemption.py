@@ -70,7 +70,7 @@ def type_of(outcome: OutcomeName) -> OutcomeType:
     return OutcomeType.REVERSED if outcome is OutcomeName.REVERSED else OutcomeType.REJECTED
 
 
-class Source(msgspec.Struct, frozen=True, kw_only=True, order=True):
+class Source(msgspec.Struct, frozen=True, kw_only=True, order=True, gc=False):
     """Where a request stood: the epoch of its topic, its partition and its offset."""
 
     epoch: int
@@ -78,7 +78,7 @@ class Source(msgspec.Struct, frozen=True, kw_only=True, order=True):
     offset: int
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What was decided of one request.
 
     `serial` and what follows from it (campaign, batch, store) are null where the code led nowhere. `prev` is the source of

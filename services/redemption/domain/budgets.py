@@ -4,11 +4,13 @@ Everything is counted by the requests' append time, so that a backlog is judged 
 """
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
+
+from services.redemption.domain.ledger import PlayerKey
 
 MINUTE_MILLISECONDS: Final = 60_000
 DAY_MILLISECONDS: Final = 24 * 60 * MINUTE_MILLISECONDS
@@ -120,3 +122,47 @@ class Breakers:
 
     def _count(self, platform: str, starts_at: int) -> list[int]:
         return self._counts.setdefault(platform, {}).setdefault(starts_at, [0, 0])
+
+
+class Guesses:
+    """Attempts and breakers while a batch is decided: what was known before, and what the batch adds."""
+
+    __slots__ = ("_attempts", "_breakers", "_budgets")
+
+    def __init__(self, attempts: Mapping[PlayerKey, Iterable[int]], tallies: Iterable[Tally], budgets: Budgets) -> None:
+        self._budgets = budgets
+        self._attempts = {player: Attempts(times, budgets.attempts_kept) for player, times in attempts.items()}
+        self._breakers = Breakers(tallies, budgets)
+
+    def free_again_at(self, player: PlayerKey, at: int) -> int | None:
+        """When (milliseconds) a player whose budget is spent may try again."""
+        attempts = self._attempts.get(player)
+        return attempts.free_again_at(at, self._budgets) if attempts is not None else None
+
+    def is_open(self, platform: str, at: int) -> bool:
+        return self._breakers.is_open(platform, at)
+
+    def passed(self, platform: str, at: int) -> None:
+        """Counts a good code."""
+        self._breakers.add(platform, at, unknown=False)
+
+    def failed(self, player: PlayerKey, at: int, *, unknown: bool) -> None:
+        """Counts a failed attempt."""
+        self._breakers.add(player[0], at, unknown=unknown)
+        attempts = self._attempts.get(player)
+        if attempts is None:
+            attempts = self._attempts[player] = Attempts((), self._budgets.attempts_kept)
+        attempts.add(at)
+
+    @property
+    def new_attempts(self) -> dict[PlayerKey, Sequence[int]]:
+        """The failed attempts of the batch."""
+        return {player: attempts.added for player, attempts in self._attempts.items() if attempts.added}
+
+    @property
+    def new_tallies(self) -> list[Tally]:
+        """The batch's own part of the tallies."""
+        return [
+            Tally(platform=platform, starts_at=starts_at, requests=requests, unknown=unknown)
+            for (platform, starts_at), (requests, unknown) in self._breakers.added.items()
+        ]

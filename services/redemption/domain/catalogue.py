@@ -22,7 +22,10 @@ class Counting:
 
 
 class Catalogue:
-    """What the reference topics say. Changed between decisions, never during one. `batches_version` grows with every batch."""
+    """What the reference topics say. Changed between decisions, never during one.
+
+    `batches_version` grows with every batch, `version` with whatever may change what a code leads to.
+    """
 
     def __init__(self) -> None:
         self._campaigns: dict[str, Campaign] = {}
@@ -33,6 +36,7 @@ class Catalogue:
         self._void_starts: list[int] | None = None
         self._void_ends: list[int] = []
         self.batches_version = 0
+        self.version = 0
         self._counting: Counting | None = None
 
     @property
@@ -50,6 +54,7 @@ class Catalogue:
         if known is None or campaign.revision >= known.revision:
             self._campaigns[campaign.id] = campaign
             self._counting = None
+            self.version += 1
 
     @property
     def counting(self) -> Counting:
@@ -73,6 +78,7 @@ class Catalogue:
             self._batches[batch.id] = batch
             self._allotment_starts.pop(batch.id, None)
             self.batches_version += 1
+            self.version += 1
 
     def put_void(self, void: Void) -> None:
         """A void may come as several records; their ranges add up and nothing takes one back."""
@@ -91,9 +97,9 @@ class Catalogue:
             return None
         return batch.allotments[place].store_id
 
-    def is_paused(self, batch_id: str, store_id: str | None) -> bool:
-        """Whether the batch, its campaign or the store is paused now."""
-        batch = self._batches[batch_id]
+    def is_paused(self, read: Batch, store_id: str | None) -> bool:
+        """Whether the batch, its campaign or the store is paused now, a moment after the code was read."""
+        batch = self._batches[read.id]
         campaign = self._campaigns.get(batch.campaign_id)
         store = self._stores.get(store_id or "")
         return batch.paused or (campaign is not None and campaign.paused) or (store is not None and store.paused)

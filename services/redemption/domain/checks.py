@@ -42,7 +42,7 @@ def check_code(
     assert campaign is not None
     if campaign.archived or now >= campaign.ends_at:
         return Checked(CheckedState.EXPIRED, Public.NOT_VALID)
-    if catalogue.is_paused(reading.batch.id, reading.store_id) or now < campaign.starts_at:
+    if catalogue.is_paused(reading.batch, reading.store_id) or now < campaign.starts_at:
         return Checked(CheckedState.ISSUED, Public.TRY_LATER)
     allowed = not campaign.games or platform in campaign.games
     return Checked(CheckedState.ISSUED, Public.REDEEMED if allowed else Public.NOT_VALID)

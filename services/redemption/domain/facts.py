@@ -12,9 +12,9 @@ from shared.contracts.redemption import Outcome, Source
 class Facts:
     """Read in one statement, so that they are of one moment.
 
-    `entries`: every ledger entry of the batch's serials and of its events. `player_counts`: absent is 0. `campaign_counts` and
-    `store_counts` are there only when their rows are locked; without them the counts are checked when they are written
-    (rule 8), and here taken to be far from their limits.
+    `entries`: every ledger entry of the batch's serials and of its events. `player_counts`: absent where nothing was ever
+    counted. `campaign_counts` and `store_counts` are there only when their rows are locked; without them the counts are
+    checked when they are written (rule 8), and here taken to be far from their limits.
     """
 
     entries: Sequence[LedgerEntry] = ()

@@ -8,7 +8,7 @@ import msgspec
 from shared.contracts.redemption import Source
 
 
-class StoredOutcome(msgspec.Struct, frozen=True, array_like=True):
+class StoredOutcome(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An outcome as it is published: key, value, and what its headers say."""
 
     key: bytes | None

@@ -19,7 +19,7 @@ class CodeState(StrEnum):
     ISSUED = "issued"
 
 
-class CodeReading(msgspec.Struct, frozen=True, kw_only=True):
+class CodeReading(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """`serial`, `batch` and `store_id` are there for an issued code alone. The whole text is not kept."""
 
     state: CodeState
@@ -33,7 +33,7 @@ ABSENT = CodeReading(state=CodeState.ABSENT)
 MALFORMED = CodeReading(state=CodeState.MALFORMED)
 
 
-class Received(msgspec.Struct, frozen=True, kw_only=True):
+class Received(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request that could be understood. `received_at` is when the broker appended it (rule 20)."""
 
     request: RedeemRequest | ReverseRequest
