@@ -15,8 +15,13 @@ def texts(values: Iterable[str]) -> str:
 
 
 def numbers(values: Iterable[object]) -> str:
-    """An array literal of what needs no quoting: numbers, booleans, UUIDs; None is NULL."""
-    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+    """An array literal of what needs no quoting: numbers, booleans, UUIDs."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def numbers_or_none(values: Iterable[object]) -> str:
+    """As `numbers`; None is NULL."""
+    return numbers("NULL" if value is None else value for value in values)
 
 
 def microseconds(moment: datetime) -> int:

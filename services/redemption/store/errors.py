@@ -2,11 +2,20 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import asyncpg
 
 from shared.kafka.errors import Retryable
 from shared.postgres.errors import is_retryable
+
+TAKEN: Final = {
+    "one_redemption_a_generation": "a code was taken by another transaction",
+    "one_redemption_an_event": "an event was taken by another transaction",
+    "one_reversal_a_redemption": "a redemption was taken back by another transaction",
+    "player_counters_pkey": "a player's counter was begun by another transaction",
+}
+"""What it means that a row is there already: what was read a moment ago has changed."""
 
 
 class Collision(Exception):  # noqa: N818 (an everyday event between two loops)
@@ -28,6 +37,8 @@ def postgres_errors() -> Iterator[None]:
         yield
     except (asyncpg.DeadlockDetectedError, asyncpg.SerializationError) as error:
         raise Collision(str(error)) from error
+    except asyncpg.UniqueViolationError as error:
+        raise Collision(TAKEN.get(error.constraint_name or "", "a row was written by another transaction")) from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
         if is_retryable(error):
             raise Retryable(f"Postgres: {type(error).__name__}: {error}") from error

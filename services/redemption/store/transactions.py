@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final
 
 import asyncpg
@@ -14,7 +15,7 @@ from services.redemption.domain.catalogue import Counting
 from services.redemption.domain.facts import Change, Decisions, Facts
 from services.redemption.domain.ledger import EventKey, LedgerEntry, PlayerKey, PlayerSlot, StoreSlot
 from services.redemption.domain.places import Place
-from services.redemption.store.arguments import microseconds, numbers, texts
+from services.redemption.store.arguments import microseconds, numbers, numbers_or_none, texts
 from services.redemption.store.errors import Collision, PlaceLost, postgres_errors
 from services.redemption.store.rows import place_of, source_value
 from shared.postgres.queries import Queries
@@ -149,9 +150,10 @@ class LedgerTransaction:
     async def record_redemptions(self, entries: Sequence[LedgerEntry]) -> None:
         if not entries:
             return
-        rows = sorted(entries, key=lambda entry: entry.serial)
+        rows = sorted(entries, key=attrgetter("serial"))
         first = rows[0]
-        status = await self._connection.execute(
+        received = {moment: microseconds(moment) for moment in {e.received_at for e in rows}}
+        await self._connection.execute(
             QUERIES.record_redemptions,
             numbers([e.serial for e in rows]),
             numbers([e.generation for e in rows]),
@@ -164,20 +166,18 @@ class LedgerTransaction:
             texts([e.store_id for e in rows]),
             texts([e.store_region or "" for e in rows]),
             numbers([microseconds(e.occurred_at) for e in rows]),
-            numbers([microseconds(e.received_at) for e in rows]),
+            numbers([received[e.received_at] for e in rows]),
             numbers([e.source.offset for e in rows]),
             first.decided_at,
             first.source.epoch,
             first.source.partition,
         )
-        _expect(status, "INSERT 0", len(rows), "a code or an event was taken by another transaction")
 
     async def record_reversals(self, entries: Sequence[LedgerEntry]) -> None:
         if not entries:
             return
         rows = [_reversal_row(entry) for entry in entries]
-        status = await self._connection.execute(QUERIES.record_reversals, msgspec.json.encode(rows).decode())
-        _expect(status, "INSERT 0", len(rows), "a redemption was taken back by another transaction")
+        await self._connection.execute(QUERIES.record_reversals, msgspec.json.encode(rows).decode())
 
     async def _add_attempts(self, decisions: Decisions, kept: int) -> None:
         rows = [(platform, player, at) for (platform, player), times in decisions.attempts.items() for at in times]
@@ -205,9 +205,13 @@ class LedgerTransaction:
         )
 
     async def _change_player_counters(self, changes: Mapping[PlayerSlot, int], counts: Mapping[PlayerSlot, int]) -> None:
-        for change in sorted(set(changes.values())):
-            slots = sorted(slot for slot, changed in changes.items() if changed == change)
-            after = numbers([counts.get(slot, 0) + change for slot in slots])
+        begun = [slot for slot in changes if slot not in counts]
+        if begun:
+            numbers_of_begun = numbers([changes[slot] for slot in begun])
+            await self._connection.execute(QUERIES.add_player_counters, *_columns(begun, 3), numbers_of_begun)
+        for change in sorted({changed for slot, changed in changes.items() if slot in counts}):
+            slots = [slot for slot, changed in changes.items() if changed == change and slot in counts]
+            after = numbers([counts[slot] + change for slot in slots])
             status = await self._connection.execute(QUERIES.change_player_counters, *_columns(slots, 3), after, change)
             _expect(status, "INSERT 0", len(slots), "a player's count was changed by another transaction")
 
@@ -221,7 +225,7 @@ class LedgerTransaction:
             texts(changes),
             numbers([change.net for change in changes.values()]),
             numbers([change.peak for change in changes.values()]),
-            numbers([totals.get(campaign) for campaign in changes]),
+            numbers_or_none(totals.get(campaign) for campaign in changes),
             numbers([campaign in counting.by_player for campaign in changes]),
             numbers([campaign in counting.by_store for campaign in changes]),
         )
@@ -237,7 +241,7 @@ class LedgerTransaction:
             stores,
             numbers([change.net for change in changes.values()]),
             numbers([change.peak for change in changes.values()]),
-            numbers([per_store.get(campaign) for campaign, _ in changes]),
+            numbers_or_none(per_store.get(campaign) for campaign, _ in changes),
         )
         _expect(status, "INSERT 0", len(changes), "a store's limit is near")
 
