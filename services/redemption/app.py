@@ -3,12 +3,14 @@
 import asyncio
 import gc
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
+
+from aiohttp import web
 
 from services.redemption.api.routes import Api
 from services.redemption.api.xml_rpc import XmlRpc
@@ -31,7 +33,7 @@ from services.redemption.store.errors import PlaceLost
 from services.redemption.store.fixtures import LedgerFiles, UnreadableLedger
 from services.redemption.store.lookups import Lookups
 from services.redemption.store.mending import Mending
-from services.redemption.store.pools import SCHEMA, open_ledger
+from services.redemption.store.pools import SCHEMA, LedgerPool, open_ledger
 from shared.codes.key_ring import KeyRing
 from shared.contracts.topics import TOKENS
 from shared.environment import KafkaConnection, read_code_keys, read_settings
@@ -62,6 +64,8 @@ __all__ = [
     "positions",
     "running",
 ]
+
+Task = Callable[[], Awaitable[None]]
 
 HERE: Final = Path(__file__).parent
 MIGRATIONS: Final = HERE / "migrations"
@@ -109,7 +113,7 @@ def api_routes(api: Api, xml_rpc: XmlRpc) -> list[Route]:
 @asynccontextmanager
 async def running(settings: RedemptionSettings) -> AsyncIterator[RunningService]:
     """The service, deciding and answering at `url`. Ends in order when the block is left: callers, loops, the rest."""
-    kafka, budgets = settings.kafka, _budgets(settings)
+    kafka = settings.kafka
     knowledge = _knowledge(kafka)
     async with (
         open_ledger(settings.database_url, max_size=CONNECTIONS) as ledger,
@@ -120,44 +124,15 @@ async def running(settings: RedemptionSettings) -> AsyncIterator[RunningService]
     ):
         await ledger.check_durability()
         await knowledge.follower.wait_loaded()
-        loop = PartitionLoop(
-            ledgers=ledger,
-            inspector=inspector,
-            publisher=outcomes_publisher,
-            freshness=knowledge.freshness,
-            understanding=Understanding(knowledge.codes, knowledge.catalogue),
-            deciding=Deciding(knowledge.catalogue, budgets, now=now),
-            now=now,
-            batch_records=settings.redemption_batch_records,
-            pace_seconds=settings.redemption_pace_milliseconds / 1000,
-        )
+        loop = _loop(settings, knowledge, ledger, inspector=inspector, publisher=outcomes_publisher)
         group = request_group(kafka, loop, session_timeout_milliseconds=settings.redemption_session_timeout_milliseconds)
         lookups = Lookups(ledger.pool)
         waiters = OutcomeWaiters(lambda arrived: outcomes_follower(kafka, arrived))
         submitting = Submitting(requests_publisher, waiters, wait_seconds=settings.redemption_outcome_wait_seconds)
-        asking = Asking(lookups, knowledge.codes, knowledge.catalogue, knowledge.freshness, budgets, now=now)
         readiness = _readiness(knowledge.follower, group)
-        web_app = build_web_app(
-            DESCRIPTION,
-            api_routes(
-                Api(submitting=submitting, asking=asking),
-                XmlRpc(submitting, asking, knowledge.tokens, unavailable=is_unavailable),
-            ),
-            tokens=knowledge.tokens,
-            readiness=readiness,
-            unavailable=is_unavailable,
-            pages=Pages(HERE / "web"),
-            requests_a_minute=settings.http_requests_a_minute,
-        )
+        web_app = _web_app(settings, knowledge, lookups, submitting=submitting, readiness=readiness)
         async with (
-            background(
-                {
-                    "requests": group.run,
-                    "old attempts": lambda: forget_old_attempts(lookups),
-                    "breakers": lambda: watch_breakers(lookups, budgets),
-                    "idle followers": lambda: stop_following_when_idle(waiters),
-                }
-            ),
+            background(_tasks(group, lookups, waiters, _budgets(settings))),
             waiters,
             serving(web_app, host=settings.host, port=settings.port) as url,
         ):
@@ -205,6 +180,49 @@ async def ledger_fixtures(
 
 def now() -> datetime:
     return datetime.now(UTC)
+
+
+def _loop(
+    settings: RedemptionSettings, knowledge: _Knowledge, ledger: LedgerPool, *, inspector: LogInspector, publisher: Publisher
+) -> PartitionLoop:
+    return PartitionLoop(
+        ledgers=ledger,
+        inspector=inspector,
+        publisher=publisher,
+        freshness=knowledge.freshness,
+        understanding=Understanding(knowledge.codes, knowledge.catalogue),
+        deciding=Deciding(knowledge.catalogue, _budgets(settings), now=now),
+        now=now,
+        batch_records=settings.redemption_batch_records,
+        pace_seconds=settings.redemption_pace_milliseconds / 1000,
+    )
+
+
+def _web_app(
+    settings: RedemptionSettings, knowledge: _Knowledge, lookups: Lookups, *, submitting: Submitting, readiness: Readiness
+) -> web.Application:
+    budgets = _budgets(settings)
+    asking = Asking(lookups, knowledge.codes, knowledge.catalogue, knowledge.freshness, budgets, now=now)
+    xml_rpc = XmlRpc(submitting, asking, knowledge.tokens, unavailable=is_unavailable)
+    return build_web_app(
+        DESCRIPTION,
+        api_routes(Api(submitting=submitting, asking=asking), xml_rpc),
+        tokens=knowledge.tokens,
+        readiness=readiness,
+        unavailable=is_unavailable,
+        pages=Pages(HERE / "web"),
+        requests_a_minute=settings.http_requests_a_minute,
+    )
+
+
+def _tasks(group: PartitionGroup, lookups: Lookups, waiters: OutcomeWaiters, budgets: Budgets) -> Mapping[str, Task]:
+    """What runs by itself beside the callers."""
+    return {
+        "requests": group.run,
+        "old attempts": lambda: forget_old_attempts(lookups),
+        "breakers": lambda: watch_breakers(lookups, budgets),
+        "idle followers": lambda: stop_following_when_idle(waiters),
+    }
 
 
 def _budgets(settings: RedemptionSettings) -> Budgets:

@@ -11,13 +11,15 @@ from shared.codes.alphabet import CODE_LENGTH, GROUP, hint, parse_codes, to_text
 from shared.codes.decoding import NOWHERE, Decoder, ReservedRange, ReservedRanges
 from shared.codes.ff1 import Ff1
 from shared.codes.key_ring import KeyRing
-from shared.contracts.codegen import Batch
+from shared.codes.words import NO_WORDS, UnknownWordList, contains_word
+from shared.contracts.codegen import Batch, BatchState
 
 _HIDDEN: Final = hint("?" * CODE_LENGTH)[GROUP:]
+_NO_VALUES: Final = np.zeros(0, dtype=np.int64)
 
 
-class WrongKey(Exception):  # noqa: N818
-    """The key ring cannot read a batch's codes. The process must end: it would call good codes unknown."""
+class UnreadableBatch(Exception):  # noqa: N818
+    """A published batch's codes cannot be read here. The process must end: it would call good codes unknown."""
 
 
 class CodeReader:
@@ -27,17 +29,27 @@ class CodeReader:
         self._keys = keys
         self._catalogue = catalogue
         self._decoder = Decoder(keys)
-        self._batch_ids: list[str] = []
+        self._batches: list[Batch] = []
         self._ranges = ReservedRanges(())
         self._version = 0
 
-    def require(self, key_id: str, key_check: str) -> None:
-        """Raises WrongKey where the ring has no key of this id, or another key than the batch was made with (rule 22)."""
-        key = self._keys.by_id(key_id)
+    def require(self, batch: Batch) -> None:
+        """Raises UnreadableBatch for a batch of a key that is missing or another under its id, or of an unknown word list."""
+        key = self._keys.by_id(batch.key_id)
         if key is None:
-            raise WrongKey(f"a published batch was made with the key {key_id}, which CODE_KEYS_FILE does not hold")
-        if key.check_value != key_check:
-            raise WrongKey(f"the key {key_id} in CODE_KEYS_FILE is not the one that a published batch was made with")
+            raise UnreadableBatch(
+                f"the batch {batch.id} was made with the key {batch.key_id}, which CODE_KEYS_FILE does not hold"
+            )
+        if key.check_value != batch.key_check:
+            raise UnreadableBatch(
+                f"the key {batch.key_id} in CODE_KEYS_FILE is not the one that the batch {batch.id} was made with"
+            )
+        try:
+            contains_word(_NO_VALUES, batch.words)
+        except UnknownWordList:
+            raise UnreadableBatch(
+                f"the batch {batch.id} skips the words of list {batch.words!r}, which is newer than this program: update it"
+            ) from None
 
     def read(self, texts: Sequence[str]) -> list[CodeReading]:
         """What each text leads to, in their order: serial by computing, batch and store by range, skipped ones nowhere."""
@@ -68,7 +80,7 @@ class CodeReader:
 
     def _reading(self, place: int, serial: int, text: str) -> CodeReading:
         if place != NOWHERE:
-            batch = self._catalogue.batches[self._batch_ids[place]]
+            batch = self._batches[place]
             store_id = self._catalogue.store_id_of(batch, serial)
             if store_id is not None:
                 return CodeReading(state=CodeState.ISSUED, hint=text, serial=serial, batch=batch, store_id=store_id)
@@ -76,9 +88,14 @@ class CodeReader:
 
     def _renew_ranges(self) -> None:
         if self._version != self._catalogue.batches_version:
-            batches = list(self._catalogue.batches.values())
-            self._batch_ids = [batch.id for batch in batches]
+            self._batches = list(self._catalogue.batches.values())
             self._ranges = ReservedRanges(
-                ReservedRange(key_id=b.key_id, first=b.first_serial, last=b.last_serial, words=b.words) for b in batches
+                ReservedRange(key_id=b.key_id, first=b.first_serial, last=b.last_serial, words=_words_of(b))
+                for b in self._batches
             )
             self._version = self._catalogue.batches_version
+
+
+def _words_of(batch: Batch) -> str:
+    """No code of a batch that is not published is good, whatever it holds; its list may be newer than this program."""
+    return batch.words if batch.state is BatchState.PUBLISHED else NO_WORDS

@@ -18,13 +18,14 @@ from services.redemption.domain.budgets import MINUTE_MILLISECONDS, Budgets
 from services.redemption.domain.catalogue import Catalogue, Counting
 from services.redemption.domain.decisions import decide_batch
 from services.redemption.domain.facts import Decisions
-from services.redemption.domain.ledger import PlayerSlot
+from services.redemption.domain.ledger import EventKey, PlayerKey, PlayerSlot
 from services.redemption.domain.places import Place, StoredOutcomes
 from services.redemption.domain.requests import Received
 from services.redemption.handlers.outbox import compress, store_outcomes
 from services.redemption.store.errors import Collision
 from services.redemption.store.transactions import LedgerTransaction, Limits, LockedCounts, PartitionLedger, Wanted
 from shared.contracts.game_platforms import RedeemRequest, ReverseRequest
+from shared.contracts.redemption import OutcomeName
 from shared.kafka.errors import Retryable
 from shared.kafka.records import Record
 
@@ -40,7 +41,7 @@ class Decided:
 
     place: Place
     outbox: StoredOutcomes | None
-    counts: Mapping[str, int]
+    counts: Mapping[OutcomeName, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,7 @@ class _Attempt:
         self._batch = batch
         self._last = last
         self._locks = locks
-        self._slots: frozenset[PlayerSlot] = frozenset()
+        self._slots: Collection[PlayerSlot] = ()
         self._decisions: Decisions | None = None
 
     async def run(self, transaction: LedgerTransaction) -> Decided:
@@ -93,10 +94,11 @@ class _Attempt:
         counting = deciding.catalogue.counting | deciding.learned
         locked = await self._lock(transaction, counting) if self._locks else None
         counting = locked.counting if locked else counting
-        self._slots = _slots(self._batch, counting)
         if not self._batch:
             return await self._move(transaction, None)
-        facts = await transaction.read_facts(self._wanted(), locked)
+        wanted = _wanted(self._batch, counting)
+        self._slots = wanted.slots
+        facts = await transaction.read_facts(wanted, locked)
         decisions = self._decisions = decide_batch(
             self._batch,
             facts,
@@ -115,7 +117,7 @@ class _Attempt:
         before = self._locks or _Locks(slots=frozenset(), campaigns=frozenset())
         campaigns = {r.reading.batch.campaign_id for r in self._batch if r.reading.batch is not None}
         return _Locks(
-            slots=before.slots | self._slots | frozenset(changed),
+            slots=before.slots.union(self._slots, changed),
             campaigns=before.campaigns | campaigns | frozenset(self._decisions.campaign_changes if self._decisions else ()),
         )
 
@@ -124,18 +126,6 @@ class _Attempt:
         locked = await transaction.lock_counters(self._locks.slots, self._locks.campaigns, counting)
         self._deciding.learned |= locked.counting
         return locked
-
-    def _wanted(self) -> Wanted:
-        batch = self._batch
-        times = [received.received_milliseconds for received in batch]
-        return Wanted(
-            serials={r.reading.serial for r in batch if r.reading.serial is not None},
-            events={_event(r) for r in batch},
-            slots=self._slots,
-            players={(q.platform, q.player_id) for q in (r.request for r in batch) if isinstance(q, RedeemRequest)},
-            tallies_from=min(times) - MINUTE_MILLISECONDS,
-            tallies_to=max(times),
-        )
 
     def _limits(self, decisions: Decisions) -> Limits:
         campaigns = [self._deciding.catalogue.campaign(campaign) for campaign in decisions.campaign_changes]
@@ -156,7 +146,7 @@ class _Attempt:
             last_source=decisions.last_source if decisions else self._place.last_source,
         )
         await transaction.move_place(self._place, place)
-        counts = Counter(outcome.outcome.value for outcome in outcomes)
+        counts = Counter(outcome.outcome for outcome in outcomes)
         return Decided(replace(place, version=place.version + 1, outbox=None), stored, counts)
 
 
@@ -166,20 +156,26 @@ def hash_key(key: bytes | None) -> int:
     return int.from_bytes(digest, "big", signed=True)
 
 
-def _event(received: Received) -> tuple[str, str]:
-    """The event whose redemption a request is about."""
-    match received.request:
-        case RedeemRequest() as request:
-            return request.platform, request.event_id
-        case ReverseRequest() as request:
-            return request.platform, request.reverses
-
-
-def _slots(batch: Collection[Received], counting: Counting) -> frozenset[PlayerSlot]:
-    return frozenset(
-        (r.reading.batch.campaign_id, r.request.platform, r.request.player_id)
-        for r in batch
-        if r.reading.batch is not None
-        and isinstance(r.request, RedeemRequest)
-        and r.reading.batch.campaign_id in counting.by_player
+def _wanted(batch: Sequence[Received], counting: Counting) -> Wanted:
+    """What has to be known of the batch's codes, of the events whose redemptions it is about, and of its players."""
+    serials: set[int] = set()
+    events: set[EventKey] = set()
+    slots: set[PlayerSlot] = set()
+    players: set[PlayerKey] = set()
+    for received in batch:
+        request, reading = received.request, received.reading
+        if reading.serial is not None:
+            serials.add(reading.serial)
+        match request:
+            case RedeemRequest(platform=platform, player_id=player_id):
+                events.add((platform, request.event_id))
+                players.add((platform, player_id))
+                if reading.batch is not None and reading.batch.campaign_id in counting.by_player:
+                    slots.add((reading.batch.campaign_id, platform, player_id))
+            case ReverseRequest():
+                events.add((request.platform, request.reverses))
+    times = [received.received_milliseconds for received in batch]
+    tallies_from = min(times) - MINUTE_MILLISECONDS
+    return Wanted(
+        serials=serials, events=events, slots=slots, players=players, tallies_from=tallies_from, tallies_to=max(times)
     )

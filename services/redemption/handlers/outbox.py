@@ -41,7 +41,7 @@ def store_outcomes(batch: Sequence[Received], outcomes: Sequence[Outcome]) -> St
         partition=outcomes[0].source.partition,
         decided_at=format_time(outcomes[0].decided_at),
         outcomes=[
-            StoredOutcome(received.key, _json.encode(outcome), outcome.source.offset, outcome.type.value)
+            StoredOutcome(received.key, _json.encode(outcome), outcome.source.offset, outcome.type)
             for received, outcome in zip(batch, outcomes, strict=True)
         ],
     )

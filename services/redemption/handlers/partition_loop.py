@@ -128,9 +128,10 @@ class PartitionLoop:
         """What the records say, by reference data that is fresh enough (rule 22); dead letters are sent by the end of it."""
         await self.freshness.wait()
         understood = self.understanding.understand(records, place.epoch)
-        if understood.needs_newer_batches:
+        if understood.has_unknown_codes or understood.missing_campaigns:
             await self.freshness.read_batches(as_of=fetched_at)
-            understood = self.understanding.understand(records, place.epoch)
+            if not self.understanding.is_current(understood):
+                understood = self.understanding.understand(records, place.epoch)
             if understood.missing_campaigns:
                 raise Retryable(f"campaigns that batches name are not published: {sorted(understood.missing_campaigns)[:3]}")
         await self._bury(understood.dead_letters)

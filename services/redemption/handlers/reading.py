@@ -16,17 +16,18 @@ from shared.kafka.records import Record
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Understood:
-    """A batch of records, apart: what can be decided and what cannot, each in offset order."""
+    """A batch of records, apart: what can be decided and what cannot, each in offset order.
+
+    `has_unknown_codes` or `missing_campaigns`: the topics must be read to their ends before this may be decided (rule 22).
+    `version` is the catalogue's that it was understood by.
+    """
 
     records: Sequence[Record]
     requests: Sequence[Received]
     dead_letters: Sequence[DeadLetter]
     missing_campaigns: frozenset[str]
-
-    @property
-    def needs_newer_batches(self) -> bool:
-        """Whether the topics must be read to their ends before this may be decided (rule 22)."""
-        return bool(self.missing_campaigns) or any(r.reading.state is CodeState.UNKNOWN for r in self.requests)
+    has_unknown_codes: bool
+    version: int
 
     def without(self, offset: int) -> "Understood":
         """The batch without the request at this offset."""
@@ -46,32 +47,43 @@ class Understanding:
 
     def understand(self, records: Sequence[Record], epoch: int) -> Understood:
         """Decodes all, then reads all codes together."""
-        parsed: list[tuple[Record, Request]] = []
+        parsed: list[Record] = []
+        requests: list[Request] = []
         dead_letters: list[DeadLetter] = []
         for record in records:
             try:
-                parsed.append((record, _parse(record)))
+                requests.append(_parse(record))
+                parsed.append(record)
             except InvalidEvent as error:
                 dead_letters.append(DeadLetter(record, error.reason, error.detail))
             except Exception as error:
                 dead_letters.append(DeadLetter(record, INTERNAL, f"the record could not be read: {type(error).__name__}"))
-        readings = self._read_codes([request for _, request in parsed])
+        readings = self._read_codes(requests)
         return Understood(
             records=records,
-            requests=[
-                _received(record, request, reading, epoch) for (record, request), reading in zip(parsed, readings, strict=True)
-            ],
+            requests=_received(parsed, requests, readings, epoch),
             dead_letters=dead_letters,
             missing_campaigns=self._missing(readings),
+            has_unknown_codes=CodeState.UNKNOWN in {reading.state for reading in readings},
+            version=self._catalogue.version,
         )
 
-    def _read_codes(self, requests: Sequence[Request]) -> Iterable[CodeReading]:
-        readings = iter(self._codes.read([request.code for request in requests if request.code is not None]))
-        return [next(readings) if request.code is not None else ABSENT for request in requests]
+    def is_current(self, understood: Understood) -> bool:
+        """Whether it would be understood the same now."""
+        return understood.version == self._catalogue.version
+
+    def _read_codes(self, requests: Sequence[Request]) -> Sequence[CodeReading]:
+        codes = [request.code for request in requests]
+        given = [code for code in codes if code is not None]
+        readings = self._codes.read(given)
+        if len(given) == len(codes):
+            return readings
+        each = iter(readings)
+        return [next(each) if code is not None else ABSENT for code in codes]
 
     def _missing(self, readings: Iterable[CodeReading]) -> frozenset[str]:
-        named = {reading.batch.campaign_id for reading in readings if reading.batch is not None}
-        return frozenset(campaign for campaign in named if self._catalogue.campaign(campaign) is None)
+        batches = {reading.batch.id: reading.batch for reading in readings if reading.batch is not None}
+        return frozenset(b.campaign_id for b in batches.values() if self._catalogue.campaign(b.campaign_id) is None)
 
 
 def _parse(record: Record) -> Request:
@@ -80,12 +92,19 @@ def _parse(record: Record) -> Request:
     return parse_request(record.value)
 
 
-def _received(record: Record, request: Request, reading: CodeReading, epoch: int) -> Received:
-    return Received(
-        request=request,
-        reading=reading,
-        source=Source(epoch=epoch, partition=record.partition, offset=record.offset),
-        received_at=datetime.fromtimestamp(record.timestamp / 1000, UTC),
-        received_milliseconds=record.timestamp,
-        key=record.key,
-    )
+def _received(
+    records: Sequence[Record], requests: Sequence[Request], readings: Sequence[CodeReading], epoch: int
+) -> list[Received]:
+    """The requests with when they were appended. Records of one append have one time, which is made once."""
+    moments = {at: datetime.fromtimestamp(at / 1000, UTC) for at in {record.timestamp for record in records}}
+    return [
+        Received(
+            request=request,
+            reading=reading,
+            source=Source(epoch=epoch, partition=record.partition, offset=record.offset),
+            received_at=moments[record.timestamp],
+            received_milliseconds=record.timestamp,
+            key=record.key,
+        )
+        for record, request, reading in zip(records, requests, readings, strict=True)
+    ]

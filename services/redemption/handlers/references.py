@@ -29,10 +29,10 @@ class Follower(Protocol):
     async def read_to_end(self, topic: str, *, as_of: float) -> None: ...
 
 
-class KeyChecks(Protocol):
-    """Tells whether a key of this id is held and is the right one."""
+class Readable(Protocol):
+    """Raises where a published batch's codes cannot be read with the keys and word lists of this process."""
 
-    def require(self, key_id: str, key_check: str) -> None: ...
+    def require(self, batch: Batch) -> None: ...
 
 
 class Freshness:
@@ -59,15 +59,15 @@ class Freshness:
             raise Retryable("the batches topic cannot be read to its end") from None
 
 
-def reference_topics(catalogue: Catalogue, keys: KeyChecks) -> Mapping[str, Apply]:
+def reference_topics(catalogue: Catalogue, readable: Readable) -> Mapping[str, Apply]:
     """What to do with the records of each reference topic.
 
-    A batch whose key is not in the key ring, or is another key under its id, raises what `keys` raises: the process must end.
+    A published batch that cannot be read raises what `readable` raises, before any of its codes is met: the process must end.
     """
 
     def put_batch(batch: Batch) -> None:
         if batch.state is BatchState.PUBLISHED:
-            keys.require(batch.key_id, batch.key_check)
+            readable.require(batch)
         catalogue.put_batch(batch)
 
     return {
