@@ -183,7 +183,8 @@ def new_cluster_id() -> str:
 
 def _format(program: Program, security: Security | None) -> None:
     command = list(program.command)
-    main, settings = command.index("kafka.Kafka"), command[-1]
+    main = command.index("kafka.Kafka")
+    settings = command[main + 1]
     formatting = ["kafka.tools.StorageTool", "format", "--standalone", "-t", new_cluster_id(), "-c", settings]
     for user, password in (security.passwords if security else {}).items():
         formatting += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={password}]"]

@@ -1,12 +1,15 @@
 """`make faults SEED=… MINUTES=…`: one random history of faults after the other, each looked at by the independent checker.
 
-Each history has a seed of its own; a failure prints the command that repeats it.
+First thousands of histories of the rules next to their model, then faults of the running service for the rest of the time;
+what it has published is read by ranking and reporting as well. Each history has a seed of its own; a failure prints the command
+that repeats it.
 """
 
 import argparse
 import asyncio
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import time
@@ -17,6 +20,7 @@ from typing import Final
 from tests.faults.ailing_copy import STEPS
 from tests.faults.copies import Copies, copies_of
 from tests.faults.drive import check_world, send_all, wait_decided
+from tests.faults.readers import check_readers
 from tests.faults.traffic import stream
 from tests.integration.redemption.world import new_world
 from tests.support.databases import Databases
@@ -24,6 +28,11 @@ from tests.support.servers import session_kafka, session_postgres
 from tests.support.topics import own_topics
 
 EVENTS: Final = 3_000
+RULES: Final = "tests/unit/redemption/test_model.py"
+RULE_HISTORIES: Final = 3_000
+RULES_FROM_MINUTES: Final = 1.0
+"""A repetition of one history leaves the rules out."""
+
 DECIDED_SECONDS: Final = 180.0
 FAILING: Final = ("after_commit", "after_chunk", "before_chunk", "after_move", "before_facts", "after_write")
 
@@ -36,6 +45,8 @@ def main() -> int:
     wanted = parser.parse_args()
     deadline = time.monotonic() + wanted.minutes * 60
     print(f"seed {wanted.seed}, {wanted.minutes:g} minutes", flush=True)
+    if wanted.minutes >= RULES_FROM_MINUTES and not _rules_hold(wanted.seed):
+        return 1
     with session_kafka() as kafka, session_postgres() as postgres:
         seed = wanted.seed
         while time.monotonic() < deadline:
@@ -44,6 +55,15 @@ def main() -> int:
             seed += 1
     print(f"{seed - wanted.seed} histories, nothing found")
     return 0
+
+
+def _rules_hold(seed: int) -> bool:
+    """The rules next to their model, over thousands of histories instead of the few of `make test`."""
+    started = time.monotonic()
+    command = [sys.executable, "-m", "pytest", "-q", "-n", "0", f"--hypothesis-seed={seed}", RULES]
+    told = subprocess.run(command, env={**os.environ, "RULE_HISTORIES": str(RULE_HISTORIES)}, check=False)
+    print(f"{RULE_HISTORIES:,} histories of the rules ({time.monotonic() - started:.0f} s)", flush=True)
+    return told.returncode == 0
 
 
 def _play(seed: int, kafka: str, postgres: str) -> bool:
@@ -82,6 +102,7 @@ async def history(seed: int, kafka_server: str, postgres_url: str) -> str:
         copies.start_ailing()
         await wait_decided(world, copies, DECIDED_SECONDS)
         checked = await check_world(world, copies)
+        await check_readers(world, ranking_url=await databases.make("ranking"), reporting_url=await databases.make("reporting"))
         return f"{', '.join(told)}: {checked.accepted} accepted, {checked.reversed} reversed, {checked.repeated} repeated"
 
 

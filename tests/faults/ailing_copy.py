@@ -2,7 +2,8 @@
 
 `AILMENT=die:after_commit:3` kills the process with SIGKILL the third time that it passes the step `after_commit`;
 `fail:…` raises there, every so many times, what a broken connection would raise. `GROUP=own` makes the copy a group of its own,
-so that it owns every partition besides whoever else does. The service's code has no part in this: its parts are wrapped here.
+so that it owns every partition besides whoever else does. `DELIVERY_SECONDS`: how long it waits for Kafka to take its records.
+The service's code has no part in this: its parts are wrapped here.
 """
 
 import functools
@@ -75,6 +76,9 @@ def _ailing(healthy: Wrapped, kind: str, when: str, often: int) -> Wrapped:
 
 if __name__ == "__main__":
     publishing.BATCH_BYTES = int(os.environ.get("BATCH_BYTES", publishing.BATCH_BYTES))  # type: ignore[misc]
+    if os.environ.get("DELIVERY_SECONDS"):
+        seconds = float(os.environ["DELIVERY_SECONDS"])
+        vars(app)["Publisher"] = functools.partial(Publisher, delivery_timeout_seconds=seconds)
     if os.environ.get("AILMENT"):
         install(os.environ["AILMENT"])
     if os.environ.get("GROUP") == "own":

@@ -34,7 +34,7 @@ class Copies:
             process = subprocess.Popen(
                 [sys.executable, "-m", module],
                 cwd=CHECKOUT,
-                env={**inherited, **SOON_GIVEN_AWAY, **self.environment, **environment},
+                env={**inherited, "PYTHONUNBUFFERED": "1", **SOON_GIVEN_AWAY, **self.environment, **environment},
                 stdout=output,
                 stderr=output,
             )

@@ -34,11 +34,20 @@ async def undecided(world: World) -> int:
     return sum(end - places.get(partition, 0) for partition, end in ends.items())
 
 
+async def moving_on(world: World, below: int, *, deadline_seconds: float = 60.0) -> None:
+    """Returns when fewer than that many are undecided."""
+
+    async def far_enough() -> bool:
+        return await undecided(world) < below
+
+    await poll_until(far_enough, deadline_seconds, every_seconds=0.02, what="the stream moving on")
+
+
 async def wait_decided(world: World, copies: Copies, deadline_seconds: float = 60.0) -> None:
     """Returns when every record is decided and its outcome is published."""
 
     async def done() -> bool:
-        return await undecided(world) == 0 and await _all_published(world)
+        return await undecided(world) == 0 and await all_published(world)
 
     try:
         await poll_until(done, deadline_seconds, every_seconds=0.2, what="all being decided")
@@ -51,7 +60,8 @@ async def check_world(world: World, copies: Copies) -> Checked:
     return await check(world, logs=copies.logs, codes=codes_of(range(1, CODES, 7)))
 
 
-async def _all_published(world: World) -> bool:
+async def all_published(world: World) -> bool:
+    """Whether the outcome of the last record that was decided is on the topic, for every partition."""
     for row in await world.query(
         "SELECT partition, last_source ->> 'offset' AS at FROM positions WHERE last_source IS NOT NULL"
     ):

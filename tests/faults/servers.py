@@ -1,12 +1,13 @@
-"""A Kafka and a Postgres of a test's own, that may be killed and started again."""
+"""A Kafka and a Postgres of a test's own, that may be killed and started again, be reached by a wire, or run out of disk."""
 
 import os
 import secrets
 import shutil
 import signal
-from collections.abc import Callable, Iterator
+import subprocess
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +20,7 @@ from deploy.local.processes import Program
 PORTS: Final = range(12_000, 19_000)
 """Apart from the ports that everything else of a test session takes: a dead server's port must be free when it comes back."""
 GONE_SECONDS: Final = 20.0
+CAP_SYS_ADMIN: Final = 21
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,10 +43,34 @@ class Mortal:
 
 @contextmanager
 def mortal_kafka(folder: Path) -> Iterator[Mortal]:
+    with _kafka(folder, _free_ports(2)) as server:
+        yield server
+
+
+@contextmanager
+def wired_kafka(folder: Path, advertised_port: int) -> Iterator[tuple[Mortal, int]]:
+    """A broker with a second entrance, whose port is given too, and which tells its clients to come by way of another port.
+
+    A client asks a broker where to find it and goes there: a wire in between has to be what the broker names.
+    """
+    client, controller, entrance = taken = _free_ports(3)
+    override = {
+        "listeners": f"PLAINTEXT://127.0.0.1:{client},WIRED://127.0.0.1:{entrance},CONTROLLER://127.0.0.1:{controller}",
+        "advertised.listeners": f"PLAINTEXT://127.0.0.1:{client},WIRED://127.0.0.1:{advertised_port},"
+        f"CONTROLLER://127.0.0.1:{controller}",
+        "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,WIRED:PLAINTEXT,CONTROLLER:PLAINTEXT",
+    }
+    with _kafka(folder, taken, override) as server:
+        yield server, entrance
+
+
+@contextmanager
+def _kafka(folder: Path, taken: list[int], override: Mapping[str, str] | None = None) -> Iterator[Mortal]:
     program = kafka.kafka_program(folder, default_cache())
-    client = ports.free_port(secrets.choice(PORTS))
-    at = kafka.KafkaPorts(client=client, controller=ports.free_port(client + 1, but_not={client}))
-    server = Mortal(f"{ports.LOCAL}:{client}", program, lambda: kafka.start_kafka(program, at, ends_with_us=True))
+    options = [part for name, value in (override or {}).items() for part in ("--override", f"{name}={value}")]
+    program = replace(program, command=[*program.command, *options])
+    at = kafka.KafkaPorts(client=taken[0], controller=taken[1])
+    server = Mortal(f"{ports.LOCAL}:{at.client}", program, lambda: kafka.start_kafka(program, at, ends_with_us=True))
     server.start()
     try:
         yield server
@@ -52,11 +78,63 @@ def mortal_kafka(folder: Path) -> Iterator[Mortal]:
         processes.stop(program)
 
 
+def _free_ports(count: int) -> list[int]:
+    taken: list[int] = []
+    for _ in range(count):
+        taken.append(ports.free_port(secrets.choice(PORTS), but_not=set(taken)))
+    return taken
+
+
+@dataclass(frozen=True, slots=True)
+class SmallDisk:
+    """A file system of a server's own."""
+
+    folder: Path
+
+    @property
+    def _ballast(self) -> Path:
+        return self.folder / "ballast"
+
+    def fill(self, *, leave_bytes: int = 200_000) -> None:
+        """Takes what is left but for a little."""
+        free = os.statvfs(self.folder)
+        self._ballast.write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - leave_bytes)))
+
+    def free(self) -> None:
+        self._ballast.unlink()
+
+
+def may_mount() -> bool:
+    """Whether this process may mount file systems (CAP_SYS_ADMIN)."""
+    capabilities = [line.split()[1] for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff")]
+    return bool(capabilities) and bool(int(capabilities[0], 16) >> CAP_SYS_ADMIN & 1)
+
+
+@contextmanager
+def cramped_postgres(folder: Path) -> Iterator[tuple[Mortal, SmallDisk]]:
+    """A server whose data are on a disk of 256 MB. Needs `may_mount`."""
+    files = postgres.prepare_files(folder)
+    owner = files.account.uid if files.account else os.getuid()
+    options = f"size=256m,mode=700,uid={owner},gid={files.account.gid if files.account else os.getgid()}"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(files.folder)], check=True)
+    try:
+        with _postgres(folder, postgres.prepare_files(folder), "-c", "max_wal_size=48MB", "-c", "min_wal_size=32MB") as server:
+            yield server, SmallDisk(files.folder)
+    finally:
+        subprocess.run(["umount", "-l", str(files.folder)], check=True)
+
+
 @contextmanager
 def mortal_postgres(folder: Path) -> Iterator[Mortal]:
-    files = postgres.prepare_files(folder)
+    with _postgres(folder, postgres.prepare_files(folder)) as server:
+        yield server
+
+
+@contextmanager
+def _postgres(folder: Path, files: postgres.PostgresFiles, *options: str) -> Iterator[Mortal]:
     port = ports.free_port(secrets.choice(PORTS))
     program = postgres.postgres_program(folder, files, port)
+    program = replace(program, command=[*program.command, *options])
     server = Mortal("", program, lambda: postgres.start_postgres(program, files, ends_with_us=True))
     server.start()
     try:

@@ -10,24 +10,16 @@ import pytest
 
 from shared.environment import KafkaConnection
 from tests.faults.copies import Copies, copies_of
-from tests.faults.drive import check_world, send_all, undecided, wait_decided
+from tests.faults.drive import check_world, moving_on, send_all, wait_decided
 from tests.faults.proxy import Wire, wire_to
 from tests.faults.servers import Mortal, mortal_kafka, mortal_postgres
 from tests.faults.traffic import stream
 from tests.integration.redemption.world import World, new_world
 from tests.support.databases import Databases
-from tests.support.polling import poll_until
 from tests.support.topics import own_topics
 
 SEED = 31
 SMALL = {"REDEMPTION_BATCH_RECORDS": "60", "REDEMPTION_PACE_MILLISECONDS": "0"}
-
-
-async def moving_on(world: World, below: int) -> None:
-    async def far_enough() -> bool:
-        return await undecided(world) < below
-
-    await poll_until(far_enough, 60, every_seconds=0.02, what="the stream moving on")
 
 
 @pytest.fixture

@@ -1,10 +1,16 @@
 """What operators rely on: dead letters sent again, partitions added while it runs, a ledger that must not forget."""
 
+import asyncio
+import re
+from typing import Any
+
 import asyncpg
 import pytest
 
 from services.redemption.app import RedemptionSettings, dead_letters, running
+from services.redemption.handlers.codes import UnreadableBatch
 from services.redemption.store.errors import NotDurable
+from shared.contracts.codegen import BatchState
 from shared.contracts.redemption import OutcomeName
 from shared.contracts.topics import OUTCOMES, REQUESTS
 from shared.environment import read_settings
@@ -51,3 +57,31 @@ async def test_a_ledger_that_may_forget_is_refused(world: World, monkeypatch: py
         async with running(read_settings(RedemptionSettings, world.environment)):
             pass
     assert failure.group_contains(NotDurable, match="synchronous_commit=off")
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"key_id": "k9"}, "made with the key k9, which CODE_KEYS_FILE does not hold"),
+        ({"key_check": "0000"}, "the key k1 in CODE_KEYS_FILE is not the one"),
+        ({"words": "99"}, "skips the words of list '99', which is newer than this program"),
+    ],
+)
+async def test_a_published_batch_that_cannot_be_read_ends_the_service_before_a_code_of_it_is_judged(
+    world: World, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str], sentence: str
+) -> None:
+    monkeypatch.setenv("CODE_KEYS", KEYS.to_json())
+    with pytest.raises(BaseExceptionGroup) as failure:
+        await run_while_publishing(world, changes)
+    assert failure.group_contains(UnreadableBatch, match=re.escape(sentence))
+
+
+async def run_while_publishing(world: World, changes: dict[str, Any]) -> None:
+    """What is only reserved may be newer than this program; what is published must be readable."""
+    reserved: dict[str, Any] = {"first": 20_001, "state": BatchState.READY, "words": "99"}
+    async with running(read_settings(RedemptionSettings, world.environment)):
+        await world.publish_batch("b-2", **reserved)
+        (outcome,) = await world.decide(redeem("e-1", code_of(20_005)))
+        assert outcome.outcome is OutcomeName.UNKNOWN_CODE
+        await world.publish_batch("b-2", **{**reserved, "state": BatchState.PUBLISHED, "words": "none", **changes})
+        await asyncio.sleep(20)

@@ -5,14 +5,19 @@ import base64
 import time
 import xmlrpc.client
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 import aiohttp
+import asyncpg
 import pytest
 
+from services.redemption.app import RedemptionSettings, running
+from shared.environment import read_settings
 from shared.lifecycle import RunningService
-from tests.integration.redemption.world import PLATFORM, TOKEN, World, code_of, redeem, unique
+from tests.integration.redemption.world import KEYS, PLATFORM, TOKEN, World, code_of, redeem, unique
+from tests.support.polling import poll_until
 
 
 @pytest.fixture
@@ -167,3 +172,40 @@ async def test_a_request_sent_again_is_answered_again(world: World, http: aiohtt
     again = await post(http, "/v1/redemptions", body(event, code_of(20)))
     assert (first[1]["duplicate"], again[1]["duplicate"]) == (False, True)
     assert first[1]["redemption_id"] == again[1]["redemption_id"]
+
+
+async def test_a_late_outcome_is_504_with_the_event_and_can_be_looked_up_afterwards(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CODE_KEYS", KEYS.to_json())
+    settings = {**world.environment, "REDEMPTION_OUTCOME_WAIT_SECONDS": "0.2"}
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    async with running(read_settings(RedemptionSettings, settings)) as service:
+        async with aiohttp.ClientSession(service.url, headers=headers) as http:
+            async with held_up(world):
+                status, problem = await post(http, "/v1/redemptions", body("late-1", code_of(30)))
+                assert (status, problem["event_id"]) == (504, "late-1")
+                with pytest.raises(xmlrpc.client.Fault) as fault:
+                    await call(http, "redeem", PLATFORM, "late-2", code_of(31), "p-1")
+                assert fault.value.faultCode == 504
+            found = await poll_until(lambda: looked_up(http, "late-1"), what="the late outcome")
+            assert (found["outcome"], found["event_id"]) == ("REDEEMED", "late-1")
+            assert (await poll_until(lambda: looked_up(http, "late-2"), what="the other one"))["serial"] == 31
+        assert len(await world.query("SELECT FROM redemptions")) == 2
+
+
+@asynccontextmanager
+async def held_up(world: World) -> AsyncIterator[None]:
+    """Nothing can be decided meanwhile: somebody holds the ledger's places."""
+    connection = await asyncpg.connect(world.database_url, server_settings={"search_path": "redemption"})
+    try:
+        async with connection.transaction():
+            await connection.execute("LOCK TABLE positions IN ACCESS EXCLUSIVE MODE")
+            yield
+    finally:
+        await connection.close()
+
+
+async def looked_up(http: aiohttp.ClientSession, event_id: str) -> dict[str, Any] | None:
+    async with http.get(f"/v1/redemptions/{PLATFORM}/{event_id}") as response:
+        return await response.json() if response.status == 200 else None

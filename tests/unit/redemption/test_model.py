@@ -1,8 +1,10 @@
 """The rules against a simple model, over random histories: cut into batches anyhow, the outcomes are the model's.
 
-The model keeps plain dictionaries and decides one request at a time, from the sentences of the design alone.
+The model keeps plain dictionaries and decides one request at a time, from the sentences of the design alone. `make faults`
+plays thousands of histories (`RULE_HISTORIES`).
 """
 
+import os
 from collections import Counter
 from typing import Any
 
@@ -14,6 +16,7 @@ from shared.contracts.codegen import CampaignLimits
 from shared.contracts.redemption import Outcome
 from tests.unit.redemption.situation import Situation, campaign, catalogue
 
+HISTORIES = int(os.environ.get("RULE_HISTORIES", "120"))
 REOPENS = ("grant_failed", "mistake", "test")
 PER_PLAYER, PER_STORE, TOTAL = 2, 4, 9
 
@@ -94,7 +97,7 @@ def ask(here: Situation, requests: list[Request]) -> list[Outcome]:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=HISTORIES, deadline=None)
 @given(st.lists(st.lists(REQUESTS, min_size=1, max_size=12), min_size=1, max_size=8))
 def test_batches_are_decided_as_one_after_another(batches: list[list[Request]]) -> None:
     here, model = situation(), Model()
@@ -103,7 +106,7 @@ def test_batches_are_decided_as_one_after_another(batches: list[list[Request]]) 
         assert [(o.outcome.value, o.duplicate) for o in ask(here, batch)] == expected
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=HISTORIES, deadline=None)
 @given(st.lists(REQUESTS, min_size=1, max_size=40), st.data())
 def test_where_a_batch_is_cut_makes_no_difference(requests: list[Request], data: st.DataObject) -> None:
     whole, cut = situation(), situation()
@@ -144,4 +147,4 @@ class Histories(RuleBasedStateMachine):
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=40, stateful_step_count=50, deadline=None)
+TestHistories.settings = settings(max_examples=HISTORIES // 3, stateful_step_count=50, deadline=None)
