@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,11 +26,12 @@ from tests.support.topics import own_topics
 PARTITIONS = 6
 CODES = 1_000_000
 LIMITS = {"per_player": 3}
+SENT_TOGETHER = 100_000
 
 
 @asynccontextmanager
-async def stage(limits: Mapping[str, int | None] | None = None) -> AsyncIterator[World]:
-    """A world with a million codes in one campaign, whose limit per player is on unless told otherwise."""
+async def stage(limits: Mapping[str, int | None] | None = None, *, codes: int = CODES) -> AsyncIterator[World]:
+    """A world with a million codes (or so many) in one campaign, whose limit per player is on unless told otherwise."""
     databases = Databases(superuser_url=os.environ["COUNTERFOIL_TEST_POSTGRES"])
     url = await databases.make("redemption")
     try:
@@ -38,30 +40,36 @@ async def stage(limits: Mapping[str, int | None] | None = None) -> AsyncIterator
             new_world(kafka, url) as world,
         ):
             await world.publish_campaign(limits=limits or LIMITS)
-            await world.publish_batch(codes=CODES)
+            await world.publish_batch(codes=codes)
             yield world
     finally:
         await databases.drop(url)
         await databases.drop_all()
 
 
-async def send_backlog(world: World, count: int, *, seed: int = 1) -> None:
+async def send_backlog(world: World, count: int, *, seed: int = 1, codes: int = CODES) -> None:
     """As real traffic: nine in ten a good code of a player of their own, the rest sent again, mistyped or guessed."""
     choose = random.Random(seed)
-    codes = iter(codes_of(choose.sample(range(1, CODES + 1), count)))
+    serials = choose.sample(range(1, codes + 1), count)
+    for start in range(0, count, SENT_TOGETHER):
+        sent = _requests(choose, serials[start : start + SENT_TOGETHER], f"zork-{seed}-{start}")
+        for partition, records in enumerate(sent):
+            await world.publisher.publish_batch(REQUESTS.name, partition, records)
+
+
+def _requests(choose: random.Random, serials: Sequence[int], name: str) -> list[list[NewRecord]]:
+    """By partition."""
     now = datetime.now(UTC).isoformat()
     sent: list[list[NewRecord]] = [[] for _ in range(PARTITIONS)]
-    for number in range(count):
-        partition = number % PARTITIONS
-        kind = choose.random()
-        if kind < 0.04 and sent[partition]:
-            sent[partition].append(choose.choice(sent[partition]))
+    for number, good in enumerate(codes_of(serials)):
+        records, kind = sent[number % PARTITIONS], choose.random()
+        if kind < 0.04 and records:
+            records.append(choose.choice(records))
             continue
-        code = "3VE-3VG" if kind < 0.07 else "ZZZZZZZZZ" if kind < 0.10 else next(codes)
-        request = redeem(f"zork-{seed}-{number:08d}", code, player_id=f"player-{number // 2:08d}", occurred_at=now)
-        sent[partition].append(NewRecord(code.encode(), msgspec.json.encode(request)))
-    for partition, records in enumerate(sent):
-        await world.publisher.publish_batch(REQUESTS.name, partition, records)
+        code = "3VE-3VG" if kind < 0.07 else "ZZZZZZZZZ" if kind < 0.10 else good
+        request = redeem(f"{name}-{number}", code, player_id=f"player-{name}-{number // 2}", occurred_at=now)
+        records.append(NewRecord(code.encode(), msgspec.json.encode(request)))
+    return sent
 
 
 async def published(world: World) -> int:
@@ -69,23 +77,35 @@ async def published(world: World) -> int:
     return sum((await world.inspector.ends(OUTCOMES.name)).values())
 
 
-async def outcomes_a_second(world: World, goal: int, *, deadline_seconds: float = 300.0) -> float:
-    """The rate from the first outcomes that are seen to the last of `goal`."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """From the first outcomes that were seen to the last: a rate, the workers' µs of processor an event, their most memory."""
+
+    rate: float
+    microseconds: float
+    megabytes: float
+
+
+async def measure(
+    world: World, goal: int, processes: Sequence[subprocess.Popen[bytes]], *, deadline_seconds: float = 600.0
+) -> Measured:
+    """Watches until `goal` outcomes are on the topic."""
     deadline = time.monotonic() + deadline_seconds
-    first_at, first, seen = 0.0, 0, 0
+    watched = [psutil.Process(process.pid) for process in processes]
+    first_at, first, first_cpu, seen, most = 0.0, 0, 0.0, 0, 0
     while seen < goal:
         assert time.monotonic() < deadline, f"{seen} of {goal} outcomes in {deadline_seconds} s"
         await asyncio.sleep(0.05)
         seen = await published(world)
+        most = max(most, *(process.memory_info().rss for process in watched))
         if not first and seen:
-            first_at, first = time.monotonic(), seen
-    return (seen - first) / (time.monotonic() - first_at)
+            first_at, first, first_cpu = time.monotonic(), seen, _cpu_seconds(watched)
+    events, used = seen - first, _cpu_seconds(watched) - first_cpu
+    return Measured(events / (time.monotonic() - first_at), used / events * 1e6, most / 2**20)
 
 
-def cpu_seconds(processes: Sequence[subprocess.Popen[bytes]]) -> float:
-    """What they have used so far, their start included; other than a rate it hardly depends on what else the machine does."""
-    used = [psutil.Process(process.pid).cpu_times() for process in processes]
-    return sum(times.user + times.system for times in used)
+def _cpu_seconds(processes: Sequence[psutil.Process]) -> float:
+    return sum(sum(process.cpu_times()[:2]) for process in processes)
 
 
 @contextmanager

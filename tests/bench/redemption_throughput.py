@@ -1,26 +1,45 @@
-"""Events a second from records on Kafka to outcomes on Kafka, next to the plain way, in one run."""
+"""Events a second from records on Kafka to outcomes on Kafka, next to what could have been written instead, in one run."""
 
+import os
 from typing import Any
 
-from tests.bench.redemption_stage import cpu_seconds, outcomes_a_second, peers, send_backlog, services, stage
+from tests.bench.redemption_pgbench import events_a_second
+from tests.bench.redemption_stage import Measured, measure, peers, send_backlog, services, stage
 
-EVENTS = 100_000
-PLAIN_EVENTS = 2_000
+EVENTS = int(os.environ.get("REDEMPTION_EVENTS", "150_000"))
+PEER_EVENTS = {"plain": 2_000, "sensible": 30_000}
 
 
 async def run() -> dict[str, Any]:
-    """One and two workers with everything on; two processes of: one record, one INSERT, one send, one commit."""
-    figures: dict[str, Any] = {}
-    for count in (1, 2):
-        async with stage() as world:
-            await send_backlog(world, EVENTS)
-            with services(world, count) as processes:
-                figures[f"events a second, workers: {count}"] = round(await outcomes_a_second(world, EVENTS))
-                figures[f"µs of processor an event, workers: {count}"] = round(cpu_seconds(processes) / EVENTS * 1e6, 1)
+    """One and two workers with everything on; two processes of each peer; pgbench over two connections."""
+    one, two = await _service(1), await _service(2)
+    plain, sensible = await _peer("plain"), await _peer("sensible")
     async with stage() as world:
-        await send_backlog(world, PLAIN_EVENTS)
-        with peers(world, "plain", 2):
-            figures["events a second, the plain way, processes: 2"] = round(await outcomes_a_second(world, PLAIN_EVENTS))
-    plain = figures["events a second, the plain way, processes: 2"]
-    figures["times the plain way"] = round(figures["events a second, workers: 2"] / plain, 1)
-    return figures
+        pgbench = await events_a_second(world)
+    return {
+        "events a second, one worker": round(one.rate),
+        "events a second, two workers": round(two.rate),
+        "µs of processor an event, one worker": round(one.microseconds, 1),
+        "µs of processor an event, two workers": round(two.microseconds, 1),
+        "two workers next to one": round(two.rate / one.rate, 2),
+        "events a second, plain, two processes": round(plain.rate),
+        "times plain": round(two.rate / plain.rate, 1),
+        "events a second, sensible, two processes": round(sensible.rate),
+        "times sensible": round(two.rate / sensible.rate, 1),
+        "events a second, pgbench, two connections": round(pgbench),
+        "share of pgbench": round(two.rate / pgbench, 2),
+    }
+
+
+async def _service(count: int) -> Measured:
+    async with stage() as world:
+        await send_backlog(world, EVENTS)
+        with services(world, count) as processes:
+            return await measure(world, EVENTS, processes)
+
+
+async def _peer(way: str) -> Measured:
+    async with stage() as world:
+        await send_backlog(world, PEER_EVENTS[way])
+        with peers(world, way, 2) as processes:
+            return await measure(world, PEER_EVENTS[way], processes)

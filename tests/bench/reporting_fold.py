@@ -16,7 +16,7 @@ from shared.kafka.publishing import Publisher
 from shared.kafka.records import NewRecord
 from shared.postgres.connections import open_pool
 from tests.bench.ranking_load import PARTITIONS, STORES_COUNT
-from tests.bench.redemption_stage import outcomes_a_second, send_backlog, services, stage
+from tests.bench.redemption_stage import measure, send_backlog, services, stage
 from tests.integration.reporting.processes import process
 from tests.integration.reporting.system import publish_reference
 from tests.support.databases import Databases
@@ -35,8 +35,8 @@ async def run() -> dict[str, Any]:
     folded = await _folded_a_second()
     async with stage() as world:
         await send_backlog(world, REDEMPTIONS_COUNT)
-        with services(world, 1):
-            redeemed = await outcomes_a_second(world, REDEMPTIONS_COUNT)
+        with services(world, 1) as processes:
+            redeemed = (await measure(world, REDEMPTIONS_COUNT, processes)).rate
     return {
         "outcomes folded a second": round(folded),
         "events redeemed a second, one worker": round(redeemed),
