@@ -1,36 +1,60 @@
-"""What Postgres can take at most: pgbench with the insert, counter and position statements of a batch, and nothing else."""
+"""What Postgres can take at most: pgbench with the service's own insert, counter and position statements, and nothing else.
+
+The arguments of each batch are made before; a transaction takes the next ones, so that they are read as the service sends them.
+"""
 
 import asyncio
+import re
 import tempfile
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.local.postgres_programs import find_binaries
+from services.redemption.store.transactions import QUERIES
 from tests.integration.redemption.world import World
 
 BATCH = 2_000
-SECONDS = 10
 CONNECTIONS = 2
+BATCHES = 400
 
-SETUP = """
+SETUP = f"""
 CREATE SEQUENCE bench_batches;
 CREATE TABLE bench_outbox AS SELECT decode(string_agg(md5(n::text), ''), 'hex') AS outbox FROM generate_series(1, 6500) AS n;
-INSERT INTO campaign_counters (campaign_id) VALUES ('spring') ON CONFLICT DO NOTHING;
-INSERT INTO positions (partition, epoch, position, version) SELECT n, 1, 0, 0 FROM generate_series(0, 5) AS n
+INSERT INTO campaign_counters (campaign_id, counts_players) VALUES ('spring', true) ON CONFLICT DO NOTHING;
+INSERT INTO positions (partition, epoch, position, version) SELECT n, 1, 0, 0 FROM generate_series(0, 5) AS n;
+CREATE TABLE bench_arguments AS
+SELECT batch, '{{' || string_agg(serial::text, ',') || '}}' AS serials, '{{' || string_agg('0', ',') || '}}' AS zeros,
+    '{{' || string_agg(md5(serial::text)::uuid::text, ',') || '}}' AS ids, string_agg('zork', E'\x1f') AS platforms,
+    string_agg('zork-1-' || serial, E'\x1f') AS events, string_agg('player-zork-1-' || serial / 2, E'\x1f') AS players,
+    string_agg('spring', E'\x1f') AS campaigns, string_agg('b-1', E'\x1f') AS batches,
+    string_agg('s-' || serial % 10, E'\x1f') AS stores, string_agg('US-CA', E'\x1f') AS regions,
+    '{{' || string_agg((extract(epoch FROM now()) * 1000000)::bigint::text, ',') || '}}' AS times,
+    string_agg('zork', E'\x1f') FILTER (WHERE serial % 2 = 0) AS player_platforms,
+    string_agg('spring', E'\x1f') FILTER (WHERE serial % 2 = 0) AS player_campaigns,
+    string_agg('player-zork-1-' || serial / 2, E'\x1f') FILTER (WHERE serial % 2 = 0) AS each_player,
+    '{{' || string_agg('2', ',') FILTER (WHERE serial % 2 = 0) || '}}' AS twos
+FROM (SELECT b AS batch, b * {BATCH} + n AS serial
+      FROM generate_series(1, {BATCHES}) AS b, generate_series(0, {BATCH - 1}) AS n) AS s
+GROUP BY batch;
+CREATE UNIQUE INDEX ON bench_arguments (batch)
 """
-"""An outbox of 2,000 outcomes is about 100 KB when it is compressed."""
+"""An outbox of 2,000 outcomes is about 100 KB when it is compressed. Two redemptions a player, as in the other benchmarks."""
+
+REDEMPTIONS = (
+    *("serials", "zeros", "ids", "platforms", "events", "players", "campaigns", "batches", "stores", "regions", "times"),
+    *("times", "serials", "now", "epoch", "client_id"),
+)
+PLAYERS = ("player_campaigns", "player_platforms", "each_player", "twos")
+CAMPAIGN = ("campaign", "net", "net", "most", "yes", "no")
 
 TRANSACTION = f"""
-SELECT nextval('bench_batches') * {BATCH} AS base \\gset
+SELECT nextval('bench_batches') AS batch \\gset
+SELECT *, now() AS now, 1 AS epoch, 'spring' AS campaign, '{{{{{BATCH}}}}}' AS net, '{{{{NULL}}}}' AS most,
+    '{{{{true}}}}' AS yes, '{{{{false}}}}' AS no FROM bench_arguments WHERE batch = :batch \\gset
 BEGIN;
-INSERT INTO redemptions (serial, generation, redemption_id, platform, event_id, player_id, campaign_id, batch_id, store_id,
-    store_region, occurred_at, received_at, decided_at, source_epoch, source_partition, source_offset)
-SELECT :base + n, 0, md5((:base + n)::text)::uuid, 'zork', 'zork-1-' || (:base + n), 'player-' || ((:base + n) / 2), 'spring',
-    'b-1', 's-' || n % 10, 'US-CA', now(), now(), now(), 1, :client_id, :base + n
-FROM generate_series(1, {BATCH}) AS n;
-INSERT INTO player_counters (campaign_id, platform, player_id, redeemed)
-SELECT 'spring', 'zork', 'player-' || (:base / 2 + n), 2 FROM generate_series(1, {BATCH // 2}) AS n;
-UPDATE campaign_counters SET redeemed = redeemed + {BATCH} WHERE campaign_id = 'spring';
+{{redemptions}};
+{{players}};
+{{campaign}};
 UPDATE positions SET position = position + {BATCH}, version = version + 1, outbox = b.outbox, last_key_hash = 1,
     last_timestamp = 1, updated_at = now() FROM bench_outbox AS b WHERE partition = :client_id;
 COMMIT;
@@ -38,30 +62,46 @@ COMMIT;
 
 
 async def events_a_second(world: World) -> float:
-    """By pgbench over two connections."""
+    """By pgbench over two connections, until its batches are used up."""
     for statement in SETUP.split(";"):
         await world.query(statement)
-    at = urlsplit(world.database_url)
-    binary = find_binaries() / "pgbench"
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "batch.sql"
-        script.write_text(TRANSACTION)
-        process = await asyncio.create_subprocess_exec(
-            str(binary),
-            *("--no-vacuum", "--client", str(CONNECTIONS), "--jobs", str(CONNECTIONS), "--time", str(SECONDS)),
-            *("--protocol", "prepared", "--file", str(script)),
-            env={
-                "PGHOST": at.hostname or "",
-                "PGPORT": str(at.port),
-                "PGUSER": at.username or "",
-                "PGPASSWORD": at.password or "",
-                "PGDATABASE": at.path.removeprefix("/"),
-                "PGOPTIONS": "-c search_path=redemption",
-            },
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
+        script.write_text(_script())
+        out = await _pgbench(world, script)
+    return float(re.findall(r"^tps = ([\d.]+)", out, re.MULTILINE)[0]) * BATCH
+
+
+async def _pgbench(world: World, script: Path) -> str:
+    at = urlsplit(world.database_url)
+    process = await asyncio.create_subprocess_exec(
+        str(find_binaries() / "pgbench"),
+        *("--no-vacuum", "--client", str(CONNECTIONS), "--jobs", str(CONNECTIONS)),
+        *("--transactions", str(BATCHES // CONNECTIONS - 1), "--protocol", "prepared", "--file", str(script)),
+        env={
+            "PGHOST": at.hostname or "",
+            "PGPORT": str(at.port),
+            "PGUSER": at.username or "",
+            "PGPASSWORD": at.password or "",
+            "PGDATABASE": at.path.removeprefix("/"),
+            "PGOPTIONS": "-c search_path=redemption",
+        },
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
-    tps = next(line for line in out.decode().splitlines() if line.startswith("tps = "))
-    return float(tps.split()[2]) * BATCH
+    return out.decode()
+
+
+def _script() -> str:
+    return TRANSACTION.format(
+        redemptions=_with_names(QUERIES.record_redemptions, REDEMPTIONS),
+        players=_with_names(QUERIES.add_player_counters, PLAYERS),
+        campaign=_with_names(QUERIES.change_campaign_counters, CAMPAIGN),
+    )
+
+
+def _with_names(statement: str, names: tuple[str, ...]) -> str:
+    """The statement with pgbench's variables in place of its parameters."""
+    return re.sub(r"\$(\d+)", lambda found: f":{names[int(found[1]) - 1]}", statement)

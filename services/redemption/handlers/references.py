@@ -53,8 +53,8 @@ class Freshness:
         """Returns when campaigns, stores and batches are read to their ends as of a moment of the monotonic clock."""
         try:
             async with asyncio.timeout(WAIT_SECONDS):
-                for topic in (BATCHES, CAMPAIGNS, STORES):
-                    await self._follower.read_to_end(topic.name, as_of=as_of)
+                topics = (BATCHES, CAMPAIGNS, STORES)
+                await asyncio.gather(*(self._follower.read_to_end(topic.name, as_of=as_of) for topic in topics))
         except TimeoutError:
             raise Retryable("the batches topic cannot be read to its end") from None
 
