@@ -6,7 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -95,10 +95,12 @@ class SmallDisk:
     def _ballast(self) -> Path:
         return self.folder / "ballast"
 
-    def fill(self, *, leave_bytes: int = 200_000) -> None:
-        """Takes what is left but for a little."""
-        free = os.statvfs(self.folder)
-        self._ballast.write_bytes(bytes(max(0, free.f_bavail * free.f_frsize - leave_bytes)))
+    def fill(self) -> None:
+        """Takes what is left."""
+        with self._ballast.open("wb") as ballast, suppress(OSError):
+            while True:
+                ballast.write(bytes(65_536))
+                ballast.flush()
 
     def free(self) -> None:
         self._ballast.unlink()

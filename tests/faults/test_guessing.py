@@ -1,6 +1,7 @@
 """What guessers have spent is known to every copy, and stays known when the copies are started anew."""
 
-import re
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,12 +13,13 @@ from tests.support.polling import poll_until
 
 NOBODYS = "ZZZZZZZZZ"
 SETTINGS = {
+    "LOG_LEVEL": "info",
+    "LOG_FORMAT": "json",
     "REDEMPTION_ATTEMPTS_PER_DAY": "10",
     "REDEMPTION_ATTEMPTS_PER_MINUTE": "1000",
     "REDEMPTION_BREAKER_REQUESTS": "1000",
     "REDEMPTION_GLOBAL_BREAKER_REQUESTS": "40",
 }
-ASSIGNED = re.compile(r"partitions assigned.*?partitions\W+\[([\d, ]*)\]")
 
 
 async def ask(world: World, code: str, partition: int, **changes: Any) -> OutcomeName:
@@ -27,10 +29,9 @@ async def ask(world: World, code: str, partition: int, **changes: Any) -> Outcom
 
 async def each_with_a_partition(copies: Copies) -> None:
     def shared() -> bool:
-        last = [ASSIGNED.findall(log.read_text(errors="replace"))[-1:] for log in copies.logs]
-        return sorted(last) == [["0"], ["1"]]
+        return sorted(_assigned(log)[-1:] for log in copies.logs) == [[[0]], [[1]]]
 
-    await poll_until(shared, 60, what=f"a partition for each copy in {[log.read_text()[-500:] for log in copies.logs]}")
+    await poll_until(shared, 60, what="a partition for each copy")
 
 
 @pytest.mark.partitions(2)
@@ -58,3 +59,9 @@ async def test_budgets_and_the_global_breaker_are_shared_and_survive(world: Worl
     assert await ask(world, NOBODYS, 1, platform="quiet") is OutcomeName.RATE_LIMITED, "the breaker was forgotten"
     assert await ask(world, code_of(10), 1, platform="quiet") is OutcomeName.REDEEMED
     assert await ask(world, code_of(1), 0, player_id="guesser") is OutcomeName.RATE_LIMITED, "the budget was forgotten"
+
+
+def _assigned(log: Path) -> list[list[int]]:
+    """The partitions that a copy was given, each time."""
+    lines = [json.loads(line) for line in log.read_text(errors="replace").splitlines() if line.endswith("}")]
+    return [line["partitions"] for line in lines if line.get("event") == "partitions assigned"]
