@@ -4,19 +4,18 @@ import io
 import statistics
 import time
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 import matplotlib as mpl
 
 from services.reporting.domain.charts.base import ChartName
 from services.reporting.domain.charts.times import Daily
-from services.reporting.domain.report import REPORT_CHARTS, report
 from services.reporting.render.charts.drawing import draw
+from services.reporting.render.pages import Paper
 from services.reporting.render.palette import LIGHT
 from services.reporting.render.picture import to_pdf, to_png, to_svg
-from services.reporting.render.report import Paper, draw_report
-from tests.unit.reporting.samples import LAST, MAKERS, NOW, SCENE, SHAPES, Shape, performance
+from services.reporting.render.report import draw_report
+from tests.unit.reporting.samples import MAKERS, SHAPES, sample_report
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -57,21 +56,7 @@ def _by_matplotlib(chart: Daily, kind: str) -> bytes:
 
 
 def _report() -> bytes:
-    shape = Shape(stores=500)
-    rows = [{**row, "void": 1, "outstanding": 2} for row in performance(shape)]
-    summary = {
-        "issued": 500_000,
-        "redeemed": sum(row["redeemed"] for row in rows),
-        "reversed": 100,
-        "unique_players": 12_345,
-        "outstanding": 200_000,
-        "void": 100,
-        "expired": 0,
-        "days_left": (LAST + timedelta(days=9) - NOW.date()).days,
-        "state": "active",
-    }
-    charts = [MAKERS[name](shape) for name in REPORT_CHARTS]
-    return draw_report(report(SCENE, summary, rows, charts), Paper.A4)
+    return draw_report(sample_report(500), Paper.A4)
 
 
 def _median(work: Callable[[], bytes], times: int = TIMES) -> float:

@@ -27,8 +27,8 @@ IMAGE_TYPES: Final = {
     ImageFormat.PNG: "image/png",
     ImageFormat.PDF: "application/pdf",
 }
-IMAGE_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'self'"
-"""A chart opened by itself: reportlab's SVG carries its colours in style attributes, and nothing else."""
+IMAGE_POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; font-src data:; frame-ancestors 'self'"
+"""A chart opened by itself: an SVG carries its colours in style attributes and its fonts as data, and nothing else."""
 
 
 class ChartQuery(PeriodQuery):

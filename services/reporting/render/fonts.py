@@ -79,6 +79,17 @@ def shaped(run: Run, size: float) -> Any:
     return shapeStr(run.text, run.font, size, force=True)
 
 
+def file_of(font: str) -> str:
+    """The name of a font's file in `FOLDER`."""
+    return _FILES[font]
+
+
+def ready_for_any_text() -> None:
+    """Reads all fonts, those of rare scripts too: half a second, once in a process."""
+    for name in _FILES:
+        _ready(name)
+
+
 def ready_for_text() -> None:
     """Makes the two base fonts known to reportlab."""
     _ready(REGULAR)

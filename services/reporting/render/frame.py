@@ -85,10 +85,11 @@ def say_empty(picture: Picture, box: Box, sentence: str) -> None:
 
 
 def round_ticks(high: float, *, most: int = 6, whole: bool = True) -> list[float]:
-    """Round figures from 0 to at least `high`: steps of 1, 2 or 5 times a power of ten, at most `most` steps."""
+    """Round figures from 0 to at least `high`: steps of 1, 2, 2.5 or 5 times a power of ten, at most `most` steps."""
     rough = max(high, 1e-9) / most
     power = 10.0 ** math.floor(math.log10(rough))
-    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * (1 - 1e-9))
+    factors = (1, 2, 2.5, 5, 10) if power > 1 or not whole else (1, 2, 5, 10)
+    step = next(factor * power for factor in factors if factor * power >= rough * (1 - 1e-9))
     if whole:
         step = max(1.0, step)
     return [n * step for n in range(math.ceil(max(high, step) / step - 1e-9) + 1)]

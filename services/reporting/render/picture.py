@@ -6,22 +6,29 @@ Coordinates and sizes are points; one point is one pixel of an SVG, and `scale` 
 import io
 import re
 import struct
-import zlib
+from collections import defaultdict
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Final
 
 import numpy
 import pypdfium2
+from isal import isal_zlib
 from reportlab.graphics import renderPDF, renderSVG
 from reportlab.graphics.shapes import Circle, Drawing, Line, Polygon, PolyLine, Rect, String
-from reportlab.lib.colors import HexColor
+from reportlab.lib.colors import Color, HexColor
 from reportlab.pdfgen.canvas import Canvas
 
 from services.reporting.render.fonts import BOLD, REGULAR, ready_for_text, run_width, runs_of, shaped, width_of
 from services.reporting.render.palette import Palette
+from services.reporting.render.tagging import Tags
+from services.reporting.render.webfonts import faces, family_of
 
-SVG_FONTS: Final = "'Noto Sans','Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
-PNG_LEVEL: Final = 3
+OTHER_FONTS: Final = "'Noto Sans','Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
+PNG_LEVEL: Final = 1
+OUTLINE: Final = 0.025
+"""Of the size: what makes a regular letter about as heavy as a bold one."""
+
 Point = tuple[float, float]
 
 
@@ -55,7 +62,7 @@ class Picture:
                 text,
                 fontName=BOLD if bold else REGULAR,
                 fontSize=size,
-                fillColor=HexColor(color or self.palette.ink),
+                fillColor=_color(color or self.palette.ink),
                 textAnchor=anchor,
             )
         )
@@ -69,7 +76,7 @@ class Picture:
                 round(height, 2),
                 rx=radius,
                 ry=radius,
-                fillColor=HexColor(fill),
+                fillColor=_color(fill),
                 strokeColor=None,
             )
         )
@@ -78,7 +85,7 @@ class Picture:
         self.drawing.add(
             Line(
                 *self._flat([a, b]),
-                strokeColor=HexColor(color),
+                strokeColor=_color(color),
                 strokeWidth=width,
                 strokeDashArray=list(dash) if dash else None,
             )
@@ -88,7 +95,7 @@ class Picture:
         self.drawing.add(
             PolyLine(
                 self._flat(points),
-                strokeColor=HexColor(color),
+                strokeColor=_color(color),
                 strokeWidth=width,
                 strokeLineJoin=1,
                 strokeLineCap=1,
@@ -97,7 +104,7 @@ class Picture:
         )
 
     def area(self, points: Sequence[Point], fill: str) -> None:
-        self.drawing.add(Polygon(self._flat(points), fillColor=HexColor(fill), strokeColor=None))
+        self.drawing.add(Polygon(self._flat(points), fillColor=_color(fill), strokeColor=None))
 
     def dot(self, x: float, y: float, radius: float, fill: str, *, ring: str | None = None) -> None:
         self.drawing.add(
@@ -105,8 +112,8 @@ class Picture:
                 round(x, 2),
                 round(self.height - y, 2),
                 radius,
-                fillColor=HexColor(fill),
-                strokeColor=HexColor(ring) if ring else None,
+                fillColor=_color(fill),
+                strokeColor=_color(ring) if ring else None,
                 strokeWidth=2 if ring else 0,
             )
         )
@@ -115,37 +122,50 @@ class Picture:
         return [value for x, y in points for value in (round(x, 2), round(self.height - y, 2))]
 
 
+@cache
+def _color(text: str) -> Color:
+    return HexColor(text)
+
+
 def to_svg(picture: Picture) -> bytes:
-    """The picture as SVG that stands alone: named for screen readers, real text, scaling with its frame."""
+    """The picture as SVG that stands alone: named for screen readers, real text in the fonts that it brings along."""
     canvas = _SvgCanvas(
         (picture.width, picture.height),
-        svgAttrs={"role": "img", "version": "1.1", "font-family": SVG_FONTS, "style": "font-variant-numeric: tabular-nums"},
+        svgAttrs={"role": "img", "version": "1.1", "style": "font-variant-numeric: tabular-nums"},
     )
     for node, words in zip(canvas.svg.childNodes[:2], (picture.title, picture.description), strict=True):
         node.firstChild.data = words
     renderer: Any = _SvgRenderer()
     renderer.draw(picture.drawing, canvas, 0, 0, showBoundary=False)
+    families = dict.fromkeys([family_of(REGULAR), *(family_of(font) for font in sorted(renderer.used))])
+    canvas.svg.setAttribute("font-family", ",".join([*(f"'{family}'" for family in families), OTHER_FONTS]))
+    style = canvas.doc.createElement("style")
+    style.appendChild(canvas.doc.createTextNode(faces(renderer.used)))
+    canvas.svg.insertBefore(style, canvas.svg.childNodes[2])
     out = io.StringIO()
     canvas.save(out)
     return re.sub(r"<!DOCTYPE[^>]*>\s*", "", re.sub(r"\n\t*", "\n", out.getvalue())).encode()
 
 
-def to_pdf(picture: Picture, *, subject: str = "") -> bytes:
+def to_pdf(picture: Picture, *, compressed: bool = True) -> bytes:
     """The picture as a PDF of one page of its own size, with its title as metadata and its text as text."""
     out = io.BytesIO()
-    canvas = Canvas(out, pagesize=(picture.width, picture.height), pageCompression=1, lang="en", initialFontName="Helvetica")
+    canvas = Canvas(out, pagesize=(picture.width, picture.height), pageCompression=int(compressed), lang="en")
     canvas.setTitle(picture.title)
-    canvas.setSubject(subject or picture.description)
+    canvas.setSubject(picture.description)
     canvas.setCreator("Counterfoil reporting")
-    draw_on(canvas, picture, 0, 0)
-    canvas.showPage()
+    tags = Tags(canvas)
+    with tags.content("Figure", alt=f"{picture.title}: {picture.description}"):
+        draw_on(canvas, picture, 0, 0)
+    tags.show_page()
+    tags.finish(title=picture.title, subject=picture.description)
     canvas.save()
     return out.getvalue()
 
 
 def to_png(picture: Picture, *, scale: float = 2.0) -> bytes:
     """The picture as PNG, by way of its PDF."""
-    document = pypdfium2.PdfDocument(to_pdf(picture))
+    document = pypdfium2.PdfDocument(to_pdf(picture, compressed=False))
     try:
         pixels = document[0].render(scale=scale, rev_byteorder=True).to_numpy()
         return write_png(pixels, dots_per_inch=72 * scale)
@@ -156,7 +176,7 @@ def to_png(picture: Picture, *, scale: float = 2.0) -> bytes:
 def write_png(pixels: Any, *, dots_per_inch: float) -> bytes:
     """Height × width × 3 bytes of red, green and blue as PNG.
 
-    Without a row filter, which flat colours do not need: as small as Pillow's, and three times as fast.
+    Without a row filter, which flat colours do not need, and packed by ISA-L: a tenth of zlib's time for a fifth more bytes.
     """
     height, width, _ = pixels.shape
     rows = numpy.zeros((height, 1 + 3 * width), dtype=numpy.uint8)
@@ -167,14 +187,14 @@ def write_png(pixels: Any, *, dots_per_inch: float) -> bytes:
             b"\x89PNG\r\n\x1a\n",
             _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)),
             _chunk(b"pHYs", struct.pack(">IIB", dots_per_metre, dots_per_metre, 1)),
-            _chunk(b"IDAT", zlib.compress(rows.tobytes(), PNG_LEVEL)),
+            _chunk(b"IDAT", isal_zlib.compress(rows, PNG_LEVEL)),
             _chunk(b"IEND", b""),
         ]
     )
 
 
 def _chunk(kind: bytes, body: bytes) -> bytes:
-    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", isal_zlib.crc32(kind + body))
 
 
 def draw_on(canvas: Any, picture: Picture, x: float, y: float) -> None:
@@ -185,10 +205,18 @@ def draw_on(canvas: Any, picture: Picture, x: float, y: float) -> None:
 
 
 def draw_text(canvas: Any, x: float, y: float, text: str, size: float, *, bold: bool = False) -> None:
-    """Writes a text of any script on a page, from x on."""
+    """Writes a text of any script on a page, from x on. Scripts whose font has no bold are outlined in their colour instead."""
     for run in runs_of(text, bold):
         canvas.setFont(run.font, size)
-        canvas.drawString(x, y, shaped(run, size) if run.shaped else run.text)
+        written = shaped(run, size) if run.shaped else run.text
+        if bold and run.font != BOLD:
+            canvas.saveState()
+            canvas.setStrokeColor(canvas._fillColorObj)  # noqa: SLF001 (there is no public way to ask for it)
+            canvas.setLineWidth(size * OUTLINE)
+            canvas.drawString(x, y, written, mode=2)
+            canvas.restoreState()
+        else:
+            canvas.drawString(x, y, written)
         x += run_width(run, size)
 
 
@@ -217,9 +245,15 @@ class _SvgCanvas(renderSVG.SVGCanvas):  # type: ignore[misc]
 
 
 class _SvgRenderer(renderSVG._SVGRenderer):  # type: ignore[misc]  # noqa: SLF001 (made to be derived from)
+    def __init__(self) -> None:
+        super().__init__()
+        self.used: dict[str, set[str]] = defaultdict(set)
+
     def drawString(self, shape: Any) -> None:  # noqa: N802 (reportlab's name)
         """Text as the browser sets it, anchored where we mean it, and isolated so that its own direction is found."""
         canvas, state = self._canvas, self._tracker.getState()
+        for run in runs_of(shape.text, state["fontName"] == BOLD):
+            self.used[run.font].update(run.text)
         text = shape.text if shape.text.isascii() else f"\u2068{shape.text}\u2069"
         style = canvas._formatStyle(["font-size", "font-weight", "fill"])  # noqa: SLF001 (its own renderer's part)
         node = renderSVG.transformNode(

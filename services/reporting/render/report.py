@@ -3,32 +3,23 @@
 Pages are drawn without looking back; the contents are drawn first, as the number of pages of every part is known beforehand.
 """
 
-import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
 from typing import Any, Final
 
 from reportlab.lib.colors import HexColor
-from reportlab.lib.pagesizes import A4, LETTER
-from reportlab.pdfgen.canvas import Canvas
 
 from services.reporting.domain.report import Report, ReportTable
 from services.reporting.render.charts.drawing import AnyChart, draw
 from services.reporting.render.fonts import shortened, width_of
 from services.reporting.render.frame import HEIGHT, WIDTH, wrapped
 from services.reporting.render.frame import MARGIN as FRAME
+from services.reporting.render.pages import MARGIN, Pages, Paper
 from services.reporting.render.palette import LIGHT
-from services.reporting.render.picture import draw_on, draw_text
+from services.reporting.render.picture import draw_on
 
-MARGIN: Final = 54.0
 ROW: Final = 20.0
 PRINTED: Final = replace(LIGHT, ground="#FFFFFF")
-
-
-class Paper(StrEnum):
-    A4 = "a4"
-    LETTER = "letter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,42 +27,7 @@ class Part:
     """An entry of the contents and the pages behind it."""
 
     title: str
-    pages: tuple[Callable[["Pages"], None], ...]
-
-
-class Pages:
-    """A PDF in the making: y grows upwards, as PDF has it."""
-
-    def __init__(self, paper: Paper, report: Report) -> None:
-        self.width, self.height = A4 if paper is Paper.A4 else LETTER
-        self.out = io.BytesIO()
-        self.canvas: Any = Canvas(self.out, pagesize=(self.width, self.height), pageCompression=1, lang="en")
-        self.canvas.setTitle(f"{report.campaign}: report")
-        self.canvas.setAuthor("Counterfoil reporting")
-        self.canvas.setSubject(f"{report.when}; {report.footer}")
-        self.canvas.setKeywords(["redemptions", report.campaign])
-        self.canvas.setViewerPreference("DisplayDocTitle", "true")
-        self.canvas.showOutline()
-        self.footer = report.footer
-        self.room = self.width - 2 * MARGIN
-
-    def text(self, x: float, y: float, text: str, size: float, *, color: str = LIGHT.ink, bold: bool = False) -> None:
-        self.canvas.setFillColor(HexColor(color))
-        draw_text(self.canvas, x, y, text, size, bold=bold)
-
-    def right(self, x: float, y: float, text: str, size: float, *, color: str = LIGHT.ink, bold: bool = False) -> None:
-        self.text(x - width_of(text, size, bold), y, text, size, color=color, bold=bold)
-
-    def hairline(self, y: float, *, color: str = LIGHT.hairline, width: float = 0.6) -> None:
-        self.canvas.setStrokeColor(HexColor(color))
-        self.canvas.setLineWidth(width)
-        self.canvas.line(MARGIN, y, self.width - MARGIN, y)
-
-    def heading(self, title: str, remark: str) -> float:
-        """A page's title; gives the y below it."""
-        self.text(MARGIN, self.height - 84, title, 22, bold=True)
-        self.text(MARGIN, self.height - 104, shortened(remark, 11, self.room), 11, color=LIGHT.muted)
-        return float(self.height - 136)
+    pages: tuple[Callable[[Pages], None], ...]
 
 
 def draw_report(report: Report, paper: Paper) -> bytes:
@@ -80,7 +36,7 @@ def draw_report(report: Report, paper: Paper) -> bytes:
     parts = [*_chart_parts(report), *_table_parts(report, pages), Part("What the figures mean", (_definitions(report),))]
     total = 2 + sum(len(part.pages) for part in parts)
     _cover(pages, report)
-    pages.canvas.showPage()
+    pages.tags.show_page()
     _contents(pages, parts, total)
     number = 3
     for part in parts:
@@ -89,8 +45,9 @@ def draw_report(report: Report, paper: Paper) -> bytes:
         for page in part.pages:
             page(pages)
             _number(pages, number, total)
-            pages.canvas.showPage()
+            pages.tags.show_page()
             number += 1
+    pages.tags.finish(title=pages.title, subject=pages.subject)
     pages.canvas.save()
     return pages.out.getvalue()
 
@@ -99,28 +56,30 @@ def _cover(pages: Pages, report: Report) -> None:
     canvas, height = pages.canvas, pages.height
     canvas.bookmarkPage("cover")
     canvas.addOutlineEntry("Cover", "cover", level=0)
-    canvas.setFillColor(HexColor(LIGHT.ground))
-    canvas.rect(0, 0, pages.width, height, stroke=0, fill=1)
-    canvas.setFillColor(HexColor(LIGHT.accent))
-    canvas.rect(0, height - 14, pages.width, 14, stroke=0, fill=1)
+    with pages.tags.decoration():
+        canvas.setFillColor(HexColor(LIGHT.ground))
+        canvas.rect(0, 0, pages.width, height, stroke=0, fill=1)
+        canvas.setFillColor(HexColor(LIGHT.accent))
+        canvas.rect(0, height - 14, pages.width, 14, stroke=0, fill=1)
     pages.text(MARGIN, height - 96, "Campaign report", 13, color=LIGHT.accent, bold=True)
     y = height - 146
     for line in wrapped(report.campaign, 38, pages.room, lines=2):
-        pages.text(MARGIN, y, line, 38, bold=True)
+        pages.text(MARGIN, y, line, 38, tag="H1", bold=True)
         y -= 46
     pages.text(MARGIN, y + 8, shortened(report.when, 13, pages.room), 13, color=LIGHT.muted)
     y -= 60
     for n, figure in enumerate(report.figures):
         x = MARGIN + (n % 2) * (pages.room / 2 + 8)
         top = y - (n // 2) * 132
-        canvas.setStrokeColor(HexColor(LIGHT.ink))
-        canvas.setLineWidth(1)
-        canvas.line(x, top, x + pages.room / 2 - 16, top)
+        with pages.tags.decoration():
+            canvas.setStrokeColor(HexColor(LIGHT.ink))
+            canvas.setLineWidth(1)
+            canvas.line(x, top, x + pages.room / 2 - 16, top)
         pages.text(x, top - 22, figure.label, 12, color=LIGHT.muted)
         pages.text(x, top - 66, figure.value, 40, bold=True)
         pages.text(x, top - 88, shortened(figure.remark, 11, pages.room / 2 - 16), 11, color=LIGHT.muted)
     y -= 300
-    pages.text(MARGIN, y, "What stands out", 13, color=LIGHT.accent, bold=True)
+    pages.text(MARGIN, y, "What stands out", 13, tag="H2", color=LIGHT.accent, bold=True)
     for finding in report.findings[:6]:
         y -= 24
         pages.text(MARGIN, y, shortened(finding, 12, pages.room), 12)
@@ -133,14 +92,15 @@ def _contents(pages: Pages, parts: Sequence[Part], total: int) -> None:
     y = pages.heading("Contents", "Each line leads to its page")
     number = 3
     for part in parts:
-        pages.text(MARGIN, y, part.title, 12.5)
-        pages.right(pages.width - MARGIN, y, str(number), 12.5, color=LIGHT.muted)
+        with pages.tags.group("TOC"), pages.tags.content("TOCI"):
+            pages.text(MARGIN, y, part.title, 12.5, tag="")
+            pages.right(pages.width - MARGIN, y, str(number), 12.5, tag="", color=LIGHT.muted)
         pages.hairline(y - 9)
         pages.canvas.linkAbsolute("", part.title, (MARGIN, y - 8, pages.width - MARGIN, y + 16), thickness=0)
         y -= 30
         number += len(part.pages)
     _number(pages, 2, total)
-    pages.canvas.showPage()
+    pages.tags.show_page()
 
 
 def _chart_parts(report: Report) -> Iterator[Part]:
@@ -152,13 +112,16 @@ def _chart_page(chart: Any) -> Callable[[Pages], None]:
     def page(pages: Pages) -> None:
         scale = pages.room / (WIDTH - 2 * FRAME)
         bottom = pages.height - 40 - HEIGHT * scale
-        pages.canvas.saveState()
-        pages.canvas.translate(MARGIN - FRAME * scale, bottom)
-        pages.canvas.scale(scale, scale)
-        draw_on(pages.canvas, _picture(chart), 0, 0)
-        pages.canvas.restoreState()
+        picture = _picture(chart)
+        with pages.tags.content("Figure", alt=f"{picture.title}: {picture.description}"):
+            pages.canvas.saveState()
+            pages.canvas.translate(MARGIN - FRAME * scale, bottom)
+            pages.canvas.scale(scale, scale)
+            draw_on(pages.canvas, picture, 0, 0)
+            pages.canvas.restoreState()
         columns, rows = chart.table()
-        _small_table(pages, bottom - 14, columns, rows)
+        with pages.tags.group("Table"):
+            _small_table(pages, bottom - 14, columns, rows)
 
     return page
 
@@ -168,9 +131,9 @@ def _picture(chart: AnyChart) -> Any:
 
 
 def _small_table(pages: Pages, y: float, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """The chart's data, as much of it as the page takes; wide ones by their first columns."""
+    """The chart's data, as much of it as the page takes; wide ones by their first columns, with a word on the others."""
     shown = min(len(columns), 8)
-    most = int((y - 96) / 15)
+    most = int((y - 111) / 15)
     if not rows:
         return
     half = most // 2
@@ -178,23 +141,29 @@ def _small_table(pages: Pages, y: float, columns: Sequence[str], rows: Sequence[
     cells = [[_cell(value) for value in row[:shown]] for row in kept]
     if len(rows) > most:
         cells.insert(half, [f"… {len(rows) - most + 1} more", *[""] * (shown - 1)])
-    is_text = [any(isinstance(row[n], str) and row[n] for row in kept) for n in range(shown)]
+    is_text = [any(isinstance(row[n], str) and not row[n][:1].isdigit() for row in kept) for n in range(shown)]
     width = pages.room / shown
     head = [shortened(str(column), 9, width - 8) for column in columns[:shown]]
-    _small_row(pages, y, head, is_text, width, LIGHT.muted)
+    _small_row(pages, y, head, is_text, width, LIGHT.muted, tag="TH")
     pages.hairline(y - 5, color=LIGHT.ink)
     for row in cells:
         y -= 15
         _small_row(pages, y, row, is_text, width, LIGHT.ink)
+    if len(columns) > shown:
+        pages.text(MARGIN, y - 18, f"{len(columns) - shown} more columns are in the chart's CSV", 9, color=LIGHT.muted)
 
 
-def _small_row(pages: Pages, y: float, cells: Sequence[str], is_text: Sequence[bool], width: float, color: str) -> None:
+def _small_row(
+    pages: Pages, y: float, cells: Sequence[str], is_text: Sequence[bool], width: float, color: str, *, tag: str = "TD"
+) -> None:
     """Texts and the first column on the left of their columns, figures on the right."""
-    for n, cell in enumerate(cells):
-        if n == 0 or is_text[n]:
-            pages.text(MARGIN + n * width + (8 if n else 0), y, shortened(cell, 9, width - 8), 9, color=color)
-        else:
-            pages.right(MARGIN + (n + 1) * width, y, cell, 9, color=color)
+    with pages.tags.group("TR"):
+        for n, cell in enumerate(cells):
+            if n == 0 or is_text[n]:
+                text = shortened(cell, 9, width - 8)
+                pages.text(MARGIN + n * width + (8 if n else 0), y, text, 9, tag=tag, color=color)
+            else:
+                pages.right(MARGIN + (n + 1) * width, y, cell, 9, tag=tag, color=color)
 
 
 def _cell(value: Any) -> str:
@@ -214,12 +183,13 @@ def _table_page(table: ReportTable, start: int, count: int) -> Callable[[Pages],
     def page(pages: Pages) -> None:
         y = pages.heading(table.title, table.remark)
         widths = _widths(table, pages.room)
-        _row(pages, y, table.columns, table, widths, color=LIGHT.muted)
-        pages.hairline(y - 6, color=LIGHT.ink)
-        for row in table.rows[start : start + count]:
-            y -= ROW
-            _row(pages, y, row, table, widths, bold=row[0] == "All")
-            pages.hairline(y - 6)
+        with pages.tags.group("Table"):
+            _row(pages, y, table.columns, table, widths, tag="TH", color=LIGHT.muted)
+            pages.hairline(y - 6, color=LIGHT.ink)
+            for row in table.rows[start : start + count]:
+                y -= ROW
+                _row(pages, y, row, table, widths, tag="TD", bold=row[0] == "All")
+                pages.hairline(y - 6)
 
     return page
 
@@ -238,22 +208,24 @@ def _widths(table: ReportTable, room: float) -> list[float]:
 
 def _row(pages: Pages, y: float, row: Sequence[str], table: ReportTable, widths: Sequence[float], **style: Any) -> None:
     x = MARGIN
-    for n, (cell, width) in enumerate(zip(row, widths, strict=True)):
-        if n < table.figures_from:
-            pages.text(x, y, shortened(cell, 10, width - 8, bool(style.get("bold", False))), 10, **style)
-        else:
-            pages.right(x + width, y, cell, 10, **style)
-        x += width
+    with pages.tags.group("TR"):
+        for n, (cell, width) in enumerate(zip(row, widths, strict=True)):
+            if n < table.figures_from:
+                pages.text(x, y, shortened(cell, 10, width - 8, bool(style.get("bold", False))), 10, **style)
+            else:
+                pages.right(x + width, y, cell, 10, **style)
+            x += width
 
 
 def _definitions(report: Report) -> Callable[[Pages], None]:
     def page(pages: Pages) -> None:
         y = pages.heading("What the figures mean", "How each figure of this report is defined")
         for name, meaning in report.definitions:
-            pages.text(MARGIN, y, name, 11, bold=True)
-            for line in _lines(meaning, 11, pages.room - 96):
-                pages.text(MARGIN + 96, y, line, 11)
-                y -= 16
+            with pages.tags.content("P"):
+                pages.text(MARGIN, y, name, 11, tag="", bold=True)
+                for line in _lines(meaning, 11, pages.room - 96):
+                    pages.text(MARGIN + 96, y, line, 11, tag="")
+                    y -= 16
             y -= 8
 
     return page
@@ -272,5 +244,6 @@ def _lines(text: str, size: float, room: float) -> list[str]:
 
 def _number(pages: Pages, number: int, total: int) -> None:
     pages.hairline(58)
-    pages.text(MARGIN, 42, shortened(pages.footer, 9, pages.room - 60), 9, color=LIGHT.muted)
-    pages.right(pages.width - MARGIN, 42, f"{number} / {total}", 9, color=LIGHT.muted)
+    with pages.tags.decoration():
+        pages.text(MARGIN, 42, shortened(pages.footer, 9, pages.room - 60), 9, tag="", color=LIGHT.muted)
+        pages.right(pages.width - MARGIN, 42, f"{number} / {total}", 9, tag="", color=LIGHT.muted)

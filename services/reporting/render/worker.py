@@ -1,6 +1,6 @@
 """The one process that draws: pdfium is not thread-safe, and drawing must not hold the service's loop.
 
-The process is started at the first job, and again when it died. Jobs are done one after the other.
+The process is started with the service or at the first job, and again when it died. Jobs are done one after the other.
 """
 
 import asyncio
@@ -10,8 +10,9 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, ParamSpec, Self, assert_never
+from typing import Final, ParamSpec, Self, TypeVar, assert_never
 
 import structlog
 
@@ -22,6 +23,7 @@ PNG_SCALE: Final = 2.0
 
 log = structlog.get_logger(__name__)
 Arguments = ParamSpec("Arguments")
+Drawn = TypeVar("Drawn")
 
 
 class RenderTimeout(Exception):  # noqa: N818 (says what happened)
@@ -39,6 +41,7 @@ class Renderer:
 
     def __init__(self) -> None:
         self._pool: ProcessPoolExecutor | None = None
+        self._turn = asyncio.Lock()
 
     async def __aenter__(self) -> Self:
         return self
@@ -48,19 +51,28 @@ class Renderer:
     ) -> None:
         self._end()
 
-    async def run(self, draw: Callable[Arguments, bytes], *arguments: Arguments.args, **more: Arguments.kwargs) -> bytes:
-        """What `draw` returns, run in the worker. Raises RenderTimeout, and what `draw` raises."""
-        try:
-            return await self._run_once(draw, *arguments, **more)
-        except BrokenProcessPool:
-            log.warning("drawing process died; a new one is started")
-            self._end()
-            return await self._run_once(draw, *arguments, **more)
+    def get_ready(self) -> None:
+        """Starts the process, so that the first chart waits for no imports and fonts. Returns at once."""
+        self._started()
 
-    async def _run_once(self, draw: Callable[Arguments, bytes], *arguments: Arguments.args, **more: Arguments.kwargs) -> bytes:
+    async def run(self, draw: Callable[Arguments, Drawn], *arguments: Arguments.args, **more: Arguments.kwargs) -> Drawn:
+        """What `draw` returns, run in the worker. Raises RenderTimeout (queueing does not count), and what it raises."""
+        async with self._turn:
+            try:
+                return await self._run_once(draw, *arguments, **more)
+            except BrokenProcessPool:
+                log.warning("drawing process died; a new one is started")
+                self._end()
+                return await self._run_once(draw, *arguments, **more)
+
+    def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
             self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
-        job = asyncio.wrap_future(self._pool.submit(draw, *arguments, **more))
+            self._pool.submit(load_everything)
+        return self._pool
+
+    async def _run_once(self, draw: Callable[Arguments, Drawn], *arguments: Arguments.args, **more: Arguments.kwargs) -> Drawn:
+        job = asyncio.wrap_future(self._started().submit(draw, *arguments, **more))
         try:
             async with asyncio.timeout(JOB_SECONDS):
                 return await job
@@ -75,6 +87,14 @@ class Renderer:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in processes:
                 process.terminate()
+
+
+def load_everything() -> None:
+    """What every first drawing would wait for: the drawing library, and the fonts read."""
+    from services.reporting.render import fonts, report
+
+    assert report
+    fonts.ready_for_any_text()
 
 
 def draw_chart(chart: object, image: ImageFormat, theme: Theme) -> bytes:
@@ -97,14 +117,15 @@ def draw_chart(chart: object, image: ImageFormat, theme: Theme) -> bytes:
 def draw_report_as_pdf(report: object, paper: str) -> bytes:
     """The bytes of the head-office report."""
     from services.reporting.domain.report import Report
-    from services.reporting.render.report import Paper, draw_report
+    from services.reporting.render.pages import Paper
+    from services.reporting.render.report import draw_report
 
     assert isinstance(report, Report)
     return draw_report(report, Paper(paper))
 
 
-def draw_rows_as_workbook(title: str, as_of: datetime, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> bytes:
-    """The bytes of a workbook of one sheet."""
+def draw_rows_as_workbook(title: str, as_of: datetime, columns: Sequence[str], source: Path, target: Path) -> int:
+    """Writes a workbook of one sheet; gives the number of its rows."""
     from services.reporting.render.workbook import draw_workbook
 
-    return draw_workbook(title, as_of, columns, rows)
+    return draw_workbook(title, as_of, columns, source, target)

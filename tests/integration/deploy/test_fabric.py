@@ -29,7 +29,7 @@ from tests.support.debian import Need, find_program
 from tests.support.sshd import SshServer, running_sshd
 
 PREFIX = f"t{os.getpid()}.fabric."
-ONLY_REPORTING = ("reportlab", "pillow", "pypdfium2", "openpyxl", "et-xmlfile", "uharfbuzz", "python-bidi")
+ONLY_REPORTING = ("reportlab", "pillow", "pypdfium2", "xlsxwriter", "uharfbuzz", "python-bidi")
 """Left out of the lock here, where that service is not deployed: three environments are filled in this module."""
 
 pytestmark = pytest.mark.timeout(900)

@@ -11,6 +11,7 @@ from services.reporting.domain.charts import stores as s
 from services.reporting.domain.charts import times as t
 from services.reporting.domain.charts.base import ChartName, Scene
 from services.reporting.domain.periods import days_between
+from services.reporting.domain.report import REPORT_CHARTS, Report, report
 from services.reporting.render.charts.drawing import AnyChart
 
 NAMES = [
@@ -157,3 +158,21 @@ MAKERS: dict[ChartName, Callable[[Shape], AnyChart]] = {
     ChartName.BURN_DOWN: _burn_down,
     ChartName.DAYS_TO_REDEEM: _days_to_redeem,
 }
+
+
+def sample_report(stores: int) -> Report:
+    """A whole report of some stores."""
+    shape = Shape(stores=stores)
+    rows = [{**row, "void": 1, "outstanding": 2} for row in performance(shape)]
+    summary = {
+        "issued": 1_000 * stores,
+        "redeemed": sum(row["redeemed"] for row in rows),
+        "reversed": 100,
+        "unique_players": 12_345,
+        "outstanding": 400 * stores,
+        "void": 100,
+        "expired": 0,
+        "days_left": 9,
+        "state": "active",
+    }
+    return report(SCENE, summary, rows, [MAKERS[name](shape) for name in REPORT_CHARTS])

@@ -1,21 +1,28 @@
 """Every chart in every shape and format: drawn without an error, within its frame, with its words in it."""
 
+import base64
+import ctypes
 import io
 import itertools
 import re
 import xml.etree.ElementTree as ET
+from typing import Any
 
 import pypdfium2
 import pytest
+from fontTools.ttLib import TTFont
 from PIL import Image
 
 from services.reporting.domain.charts.base import ChartName
 from services.reporting.render.charts.drawing import draw
+from services.reporting.render.charts.heat import _step
 from services.reporting.render.fonts import runs_of, shortened, width_of
 from services.reporting.render.frame import HEIGHT, WIDTH, round_ticks, spread
-from services.reporting.render.palette import DARK, LIGHT, Theme, palette_of
+from services.reporting.render.pages import Paper
+from services.reporting.render.palette import DARK, LIGHT, Palette, Theme, contrast, palette_of
 from services.reporting.render.picture import to_pdf, to_png, to_svg
-from tests.unit.reporting.samples import MAKERS, NAMES, SHAPES
+from services.reporting.render.report import draw_report
+from tests.unit.reporting.samples import MAKERS, NAMES, SHAPES, sample_report
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -89,17 +96,81 @@ def test_labels_are_spread_in_order() -> None:
 
 
 @pytest.mark.parametrize("palette", [LIGHT, DARK])
-def test_texts_stand_out_from_the_ground(palette: object) -> None:
+def test_words_stand_out_from_the_ground_and_from_bars(palette: Palette) -> None:
     for name in ("ink", "muted", "accent", "alarm", "rest_text"):
-        assert _contrast(getattr(palette, name), getattr(palette, "ground", "")) >= 4.5, name
+        assert contrast(getattr(palette, name), palette.ground) >= 4.5, name
+    for color in (*palette.series, palette.rest):
+        assert contrast(palette.text_of(color), palette.ground) >= 4.5, color
+        assert contrast(palette.on(color), color) >= 4.5, color
 
 
-def _contrast(a: str, b: str) -> float:
-    light, dark = sorted((_luminance(a), _luminance(b)), reverse=True)
-    return (light + 0.05) / (dark + 0.05)
+def test_contrast_is_that_of_wcag() -> None:
+    assert contrast("#000000", "#FFFFFF") == pytest.approx(21)
+    assert contrast("#777777", "#FFFFFF") == pytest.approx(4.48, abs=0.01)
 
 
-def _luminance(color: str) -> float:
-    channels = [int(color[n : n + 2], 16) / 255 for n in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+def test_an_svg_brings_the_glyphs_of_all_its_words() -> None:
+    root = ET.fromstring(to_svg(draw(MAKERS[ChartName.TOP_STORES](SHAPES["some"]), LIGHT)))
+    rules = re.findall(r"font-family:'([^']+)'[^}]*base64,([^)]+)\)", root.findtext(f".//{SVG}style") or "")
+    assert {family for family, _ in rules} <= {name.strip("'") for name in root.attrib["font-family"].split(",")}
+    covered = {point for _, data in rules for point in TTFont(io.BytesIO(base64.b64decode(data))).getBestCmap()}
+    words = "".join(text.text or "" for text in root.findall(f".//{SVG}text"))
+    assert {c for c in words if ord(c) not in covered} <= set("\u2068\u2069"), "names in Greek, Cyrillic, CJK, Arabic, Hebrew"
+
+
+def test_a_chart_in_pdf_says_what_it_shows() -> None:
+    chart = MAKERS[ChartName.DAILY](SHAPES["some"])
+    document = pypdfium2.PdfDocument(to_pdf(draw(chart, LIGHT)))
+    assert pypdfium2.raw.FPDFCatalog_IsTagged(document)
+    ((kind, alt),) = structure(document[0])
+    assert kind == "Figure"
+    assert chart.heading.headline in alt
+    document.close()
+
+
+def structure(page: pypdfium2.PdfPage) -> list[tuple[str, str]]:
+    """The structure elements that have content on a page, in reading order: kind and alternative text."""
+    tree = pypdfium2.raw.FPDF_StructTree_GetForPage(page)
+    found: list[tuple[str, str]] = []
+
+    def walk(element: Any) -> None:
+        children = pypdfium2.raw.FPDF_StructElement_CountChildren(element)
+        kids = [pypdfium2.raw.FPDF_StructElement_GetChildAtIndex(element, n) for n in range(children)]
+        if not any(kids):
+            kind = said(pypdfium2.raw.FPDF_StructElement_GetType, element)
+            found.append((kind, said(pypdfium2.raw.FPDF_StructElement_GetAltText, element)))
+        for kid in filter(None, kids):
+            walk(kid)
+
+    for n in range(pypdfium2.raw.FPDF_StructTree_CountChildren(tree)):
+        walk(pypdfium2.raw.FPDF_StructTree_GetChildAtIndex(tree, n))
+    pypdfium2.raw.FPDF_StructTree_Close(tree)
+    return found
+
+
+def said(ask: Any, element: Any) -> str:
+    buffer = ctypes.create_string_buffer(4096)
+    length = ask(element, buffer, 4096)
+    return buffer.raw[: max(0, length - 2)].decode("utf-16-le")
+
+
+def test_the_report_is_tagged_in_reading_order() -> None:
+    document = pypdfium2.PdfDocument(draw_report(sample_report(20), Paper.A4))
+    assert pypdfium2.raw.FPDFCatalog_IsTagged(document)
+    kinds = [[kind for kind, _ in structure(page)] for page in document]
+    assert kinds[0][:2] == ["P", "H1"]
+    assert set(kinds[1]) == {"H1", "P", "TOCI"}
+    for page in kinds[2:11]:
+        assert page[:1] == ["Figure"]
+        assert {"TH", "TD"} <= set(page)
+    assert all(page[0] == "H1" for page in kinds[11:])
+    document.close()
+
+
+def test_the_most_has_the_strongest_tone() -> None:
+    for most in (1, 2, 7, 158):
+        assert [_step(value, most, 8) for value in (0, most)] == [0, 7]
+
+
+def test_ticks_are_more_than_three() -> None:
+    assert round_ticks(123) == [0, 25, 50, 75, 100, 125]

@@ -15,6 +15,7 @@ Table = tuple[tuple[str, ...], list[tuple[Any, ...]]]
 TOP: Final = 12
 GROUPS: Final = 6
 RANKED: Final = 10
+MOST_RANK_DAYS: Final = 100
 BINS: Final = 20
 
 
@@ -113,6 +114,8 @@ class RankLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RankHistory:
+    """Ranks at the end of each of `days`, which are a day or, over a long time, a week apart."""
+
     heading: Heading
     days: tuple[date, ...]
     lines: tuple[RankLine, ...]
@@ -126,7 +129,11 @@ class RankHistory:
 def rank_history(
     scene: Scene, performance: Sequence[Row], store_days: Sequence[Row], days: Sequence[date], marked: Sequence[str] | None
 ) -> RankHistory:
-    """Ranks by the score summed from the first day on, of the ten best at the end, or of those marked and the best."""
+    """Ranks by the score summed from the first day on, of the ten best at the end, or of those marked and the best.
+
+    Over more than a hundred days the end of each week is shown, the last day being the last one's.
+    """
+    step, days = ("week", days[::-1][::7][::-1]) if len(days) > MOST_RANK_DAYS else ("day", days)
     ranked = in_order(performance)
     shown = [row for row in ranked if marked and row["store_id"] in marked][:RANKED]
     shown = sorted([*shown, *[row for row in ranked if row not in shown][: RANKED - len(shown)]], key=lambda row: row["rank"])
@@ -146,7 +153,9 @@ def rank_history(
         for row in shown
     )
     return RankHistory(
-        heading=scene.heading(ChartName.RANK_HISTORY, _movement(lines), "Rank at the end of each day, all redemptions so far"),
+        heading=scene.heading(
+            ChartName.RANK_HISTORY, _movement(lines, step), f"Rank at the end of each {step}, all redemptions so far"
+        ),
         days=tuple(days),
         lines=lines,
         more=max(0, len(ranked) - len(lines)),
@@ -162,9 +171,11 @@ def _daily_ranks(
         for store, gain in gains[day].items():
             scores[store] += gain
     ranks: dict[str, list[int | None]] = {store: [] for store in shown}
+    left = sorted((day for day in gains if days and day >= days[0]), reverse=True)
     for day in days:
-        for store, gain in gains.get(day, {}).items():
-            scores[store] += gain
+        while left and left[-1] <= day:
+            for store, gain in gains[left.pop()].items():
+                scores[store] += gain
         ordered = sorted((score for score in scores.values() if score > 0), reverse=True)
         first_with = {score: place for place, score in reversed(list(enumerate(ordered, 1)))}
         for store in shown:
@@ -172,7 +183,7 @@ def _daily_ranks(
     return ranks
 
 
-def _movement(lines: Sequence[RankLine]) -> str:
+def _movement(lines: Sequence[RankLine], step: str) -> str:
     if not lines:
         return "No ranks yet"
     leader = lines[0]
@@ -183,7 +194,7 @@ def _movement(lines: Sequence[RankLine]) -> str:
         led += 1
     if led <= 1 or led == len(leader.ranks):
         return f"{words.isolated(leader.label)} leads"
-    return f"{words.isolated(leader.label)} has led for {words.counted(led, 'day', 'days')}"
+    return f"{words.isolated(leader.label)} has led for {words.counted(led, step, f'{step}s')}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

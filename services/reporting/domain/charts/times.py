@@ -220,12 +220,12 @@ def burn_down(
         left += changes.get(day, 0) - gone.get(day, 0)
         values.append(max(0, left))
     pace = sum(gone.get(day, 0) for day in days[-7:]) / min(7, len(days))
-    expected = max(0, round(values[-1] - pace * (ends_on - last).days)) if ends_on > last else None
-    headline = f"{words.counted(values[-1], 'code is', 'codes are')} left"
+    expected = max(0, round(values[-1] - pace * (ends_on - last).days)) if ends_on > last and values[-1] else None
+    headline = f"{words.counted(values[-1], 'code is', 'codes are')} left" if values[-1] else "No code is left"
     if not any(changes.values()):
         headline = "No codes were published yet"
     elif expected is not None:
-        headline += f"; at the last week's pace {words.number(expected)} will be on {words.day(ends_on)}"
+        headline += f"; at the last week's pace {words.number(expected)} will be left on {words.day(ends_on)}"
     heading = scene.heading(ChartName.BURN_DOWN, headline, "Codes that can still be redeemed, at the end of each day")
     return BurnDown(heading=heading, days=tuple(days), left=tuple(values), ends_on=ends_on, expected=expected)
 

@@ -19,11 +19,10 @@ def draw_top_stores(chart: TopStores, palette: Palette) -> Picture:
     if not chart.bars:
         say_empty(picture, box, "Stores appear here as soon as their first code is redeemed.")
         return picture
-    rows = len(chart.bars) + bool(chart.more)
-    row = min(ROW, (box.height - 30) / rows)
+    row = min(ROW, (box.height - (58 if chart.more else 30)) / len(chart.bars))
     names = [shortened(bar.label, 13, LABEL_ROOM) for bar in chart.bars]
     inner = box.inset(left=max(width_of(name, 13) for name in names) + 44, right=64)
-    scale = _length_axis(picture, inner, row * rows, max(bar.value for bar in chart.bars))
+    scale = _length_axis(picture, inner, row * len(chart.bars), max(bar.value for bar in chart.bars))
     marked = CROWNED if chart.more else 1
     for n, (bar, name) in enumerate(zip(chart.bars, names, strict=True)):
         y = inner.top + n * row
@@ -32,9 +31,8 @@ def draw_top_stores(chart: TopStores, palette: Palette) -> Picture:
         picture.text(inner.left - 12, y + row / 2 + 4.5, name, size=13, anchor="end")
         picture.text(scale(bar.value) + 8, y + row / 2 + 4.5, words.number(bar.value), size=13, bold=n < marked)
     if chart.more:
-        y = inner.top + len(chart.bars) * row + row / 2 + 4.5
         more = f"and {words.number(chart.more)} more with {words.number(chart.more_total)} together"
-        picture.text(inner.left, y, more, size=13, color=palette.muted)
+        picture.text(inner.left, inner.top + len(chart.bars) * row + 46, more, size=13, color=palette.muted)
     return picture
 
 
@@ -68,7 +66,7 @@ def _whole(picture: Picture, box: Box, chart: Share, colors: list[str]) -> None:
         picture.rect(x, box.top + 8, max(0.5, width - 2), 52, color)
         text = words.percent(bar.value, chart.total)
         if width > width_of(text, 14, True) + 16:
-            picture.text(x + 10, box.top + 39, text, size=14, color=picture.palette.ground, bold=True)
+            picture.text(x + 10, box.top + 39, text, size=14, color=picture.palette.on(color), bold=True)
         x += width
     picture.text(box.left, box.top + 84, "share of redemptions (%)", size=AXIS_SIZE, color=picture.palette.muted)
     picture.text(box.right, box.top + 84, "redemptions", size=AXIS_SIZE, color=picture.palette.muted, anchor="end")

@@ -13,14 +13,12 @@ from services.reporting.render.frame import (
     begin,
     round_ticks,
     say_empty,
-    spread,
     time_labels,
     value_axis,
 )
 from services.reporting.render.palette import Palette
 from services.reporting.render.picture import Picture
 
-RUNNING_ROOM = 92.0
 REASON_ROOM = 236.0
 SEAM = 1.0
 """Between the parts of a bar, which are hard to tell apart in grey."""
@@ -31,22 +29,24 @@ def draw_daily(chart: Daily, palette: Palette) -> Picture:
     if not any(chart.values):
         say_empty(picture, box, "Days appear here as soon as the first code is redeemed.")
         return picture
-    scale, inner = value_axis(picture, box.inset(right=RUNNING_ROOM), max(chart.values), f"redemptions a {chart.step}")
+    ticks = round_ticks(max(chart.running))
+    room = width_of(words.number(chart.running[-1]), 13, True) + width_of(words.number(int(ticks[-1])), AXIS_SIZE) + 32
+    scale, inner = value_axis(picture, box.inset(right=room), max(chart.values), f"redemptions a {chart.step}")
     best = max(range(len(chart.values)), key=lambda n: chart.values[n])
     colors = [palette.accent if n == best else palette.rest for n in range(len(chart.values))]
     xs = _columns(picture, inner, scale, chart.values, colors)
     time_labels(picture, inner.bottom + 18, xs, chart.starts, chart.step)
     _label_above(picture, inner, xs[best], scale(chart.values[best]), words.number(chart.values[best]))
-    _running_line(picture, inner, xs, chart.running)
+    _running_line(picture, inner, xs, chart.running, ticks, inner.right + room)
     return picture
 
 
-def _running_line(picture: Picture, inner: Box, xs: Sequence[float], running: Sequence[int]) -> None:
-    """The sum so far on an axis of its own, on the right, in the line's colour."""
-    color = picture.palette.series[1]
-    ticks = round_ticks(max(running))
+def _running_line(
+    picture: Picture, inner: Box, xs: Sequence[float], running: Sequence[int], ticks: Sequence[float], right: float
+) -> None:
+    """The sum so far on an axis of its own that ends at `right`, with the whole sum at the line's end."""
+    color, muted = picture.palette.series[1], picture.palette.muted
     scale = Scale(ticks[-1], inner.bottom, inner.top)
-    right, muted = inner.right + RUNNING_ROOM, picture.palette.muted
     picture.text(right, inner.top - 14, "in all", size=AXIS_SIZE, color=muted, anchor="end")
     for tick in ticks:
         picture.text(right, scale(tick) + 4, words.number(int(tick)), size=AXIS_SIZE, color=muted, anchor="end")
@@ -56,6 +56,9 @@ def _running_line(picture: Picture, inner: Box, xs: Sequence[float], running: Se
         picture.path(points, color, width=2.5)
     x, y = points[-1]
     picture.dot(x, y, 5, color, ring=picture.palette.ground)
+    if len(points) > 1:
+        text_color = picture.palette.text_of(color)
+        picture.text(inner.right + 6, y + 4.5, words.number(running[-1]), size=13, color=text_color, bold=True)
 
 
 def draw_outcomes(chart: Outcomes, palette: Palette) -> Picture:
@@ -94,31 +97,48 @@ def draw_rates(chart: Rates, palette: Palette) -> Picture:
     if chart.median is None:
         say_empty(picture, box, "Rates appear here as soon as codes are published.")
         return picture
-    scale, inner = value_axis(picture, box.inset(bottom=16), max(chart.bins), "stores")
+    marks = _rate_marks(chart, palette)
+    room = box.inset(top=18 * len(marks), right=16, bottom=16)
+    scale, inner = value_axis(picture, room, max(chart.bins), "")
     here = min(len(chart.bins) - 1, int(chart.here[1] / chart.bin_width + 1e-9)) if chart.here else None
     colors = [palette.accent if n == here or here is None else palette.rest for n in range(len(chart.bins))]
     _columns(picture, inner, scale, chart.bins, colors, gap=2)
     along = Scale(len(chart.bins) * chart.bin_width, inner.left, inner.right)
-    for n in range(0, len(chart.bins) + 1, max(1, len(chart.bins) // 10)):
+    for n in range(0, len(chart.bins) + 1, -(-len(chart.bins) // 10)):
         rate = n * chart.bin_width
         picture.text(along(rate), inner.bottom + 18, _rate(rate), size=AXIS_SIZE, color=palette.muted, anchor="middle")
     picture.text(inner.right, inner.bottom + 36, "codes redeemed (%)", size=AXIS_SIZE, color=palette.muted, anchor="end")
-    marks = [(chart.median, f"half of the stores: {_rate(chart.median)}", palette.ink)]
-    if chart.here:
-        name, rate = chart.here
-        marks.append((rate, f"you are here: {words.isolated(shortened(name, 13, 260))}, {_rate(rate)}", palette.accent))
     _mark_rates(picture, inner, along, marks)
+    _on_ground(picture, box.left, room.top + 8, "stores", size=AXIS_SIZE, color=palette.muted)
     return picture
 
 
+def _rate_marks(chart: Rates, palette: Palette) -> list[tuple[float, str, str]]:
+    """What is marked on the axis (rate, words, colour), from left to right; a single store needs no median."""
+    marks = []
+    if chart.median is not None and sum(chart.bins) > 1:
+        marks.append((chart.median, f"half of the stores reach {_rate(chart.median)}", palette.ink))
+    if chart.here:
+        name, rate = chart.here
+        marks.append((rate, f"you are here: {words.isolated(shortened(name, 13, 260))}, {_rate(rate)}", palette.accent))
+    return sorted(marks)
+
+
 def _mark_rates(picture: Picture, inner: Box, along: Scale, marks: Sequence[tuple[float, str, str]]) -> None:
-    rows = spread([inner.top - 2.0] * len(marks), 18, inner.top - 2, inner.bottom)
-    for (rate, text, color), y in zip(marks, rows, strict=True):
-        x = along(rate)
-        picture.line((x, y - 8), (x, inner.bottom), color, width=1.5, dash=[4, 3])
-        is_left = x + width_of(text, 13, True) + 8 > inner.right
-        side, anchor = (-8, "end") if is_left else (8, "start")
-        picture.text(x + side, y, text, size=13, color=color, bold=True, anchor=anchor)
+    """Dashed lines, each with its words on a row of its own above the bars; no line runs through words."""
+    tops = [inner.top - 30 - 18 * n for n in reversed(range(len(marks)))]
+    for (rate, _, color), y in zip(marks, tops, strict=True):
+        picture.line((along(rate), y - 10), (along(rate), inner.bottom), color, width=1.5, dash=[4, 3])
+    for (rate, text, color), y in zip(marks, tops, strict=True):
+        width = width_of(text, 13, True)
+        left = along(rate) + 8 if along(rate) + width + 8 <= inner.right else along(rate) - 8 - width
+        _on_ground(picture, left, y, text, size=13, color=color, bold=True)
+
+
+def _on_ground(picture: Picture, x: float, y: float, text: str, *, size: float, color: str, bold: bool = False) -> None:
+    """Words on a piece of ground, so that no line is seen to run through them."""
+    picture.rect(x - 2, y - size + 1, width_of(text, size, bold) + 4, size + 4, picture.palette.ground)
+    picture.text(x, y, text, size=size, color=color, bold=bold)
 
 
 def draw_days_to_redeem(chart: DaysToRedeem, palette: Palette) -> Picture:

@@ -30,8 +30,8 @@ def draw_heatmap(chart: Heatmap, palette: Palette) -> Picture:
 
 
 def _step(value: int, most: int, steps: int) -> int:
-    """Nothing has a tone of its own; the others are spread evenly."""
-    return 0 if value <= 0 else min(steps - 1, 1 + (value - 1) * (steps - 1) // most)
+    """Nothing has a tone of its own; the others are spread evenly, and the most has the strongest."""
+    return 0 if value <= 0 else -(-value * (steps - 1) // most)
 
 
 def _legend(picture: Picture, box: Box, inner: Box, most: int) -> None:

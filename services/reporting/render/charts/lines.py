@@ -26,14 +26,16 @@ def draw_rank_history(chart: RankHistory, palette: Palette) -> Picture:
     scale = Scale(max(2, lowest), inner.top + 8, inner.bottom - 8, low=1)
     xs = _along(inner, len(chart.days))
     _rank_axis(picture, box, inner, scale, lowest)
-    step = Step.MONTH if len(chart.days) > LABELLED_DAYS else Step.DAY
+    step = Step.MONTH if (chart.days[-1] - chart.days[0]).days > LABELLED_DAYS else Step.DAY
     time_labels(picture, inner.bottom + 18, xs, chart.days, step)
     colors = _colors(chart.lines, palette)
     for line, color in reversed(list(zip(chart.lines, colors, strict=True))):
         for stretch in _stretches(line, xs, scale, lowest):
             picture.path(stretch, palette.ground, width=6)
             picture.path(stretch, color, width=3 if color != palette.rest else 2)
-            picture.dot(*stretch[-1], 4.5 if len(stretch) > 1 else 3, color, ring=palette.ground)
+        last = line.ranks[-1]
+        if last is not None and last <= lowest:
+            picture.dot(xs[-1], scale(last), 4.5, color, ring=palette.ground)
     _name_lines(picture, inner, chart, colors, scale, lowest)
     return picture
 
@@ -47,11 +49,14 @@ def _rank_axis(picture: Picture, box: Box, inner: Box, scale: Scale, lowest: int
 
 
 def _stretches(line: RankLine, xs: list[float], scale: Scale, lowest: int) -> list[list[Point]]:
-    """The parts of a line where the store has a rank that is shown."""
+    """The parts of a line where the store has a rank; from ranks below the lowest shown it rises out of the lower edge."""
     stretches: list[list[Point]] = [[]]
-    for x, rank in zip(xs, line.ranks, strict=True):
-        if rank is not None and rank <= lowest:
-            stretches[-1].append((x, scale(rank)))
+    edge = scale(lowest) + 12
+    points = [None if rank is None else (x, min(edge, scale(rank))) for x, rank in zip(xs, line.ranks, strict=True)]
+    for n, point in enumerate(points):
+        near = [p for p in points[max(0, n - 1) : n + 2] if p is not None]
+        if point is not None and min(y for _, y in near) < edge:
+            stretches[-1].append(point)
         elif stretches[-1]:
             stretches.append([])
     return [_doubled(stretch) for stretch in stretches if stretch]
@@ -68,7 +73,7 @@ def _name_lines(picture: Picture, inner: Box, chart: RankHistory, colors: list[s
     for line, color, y in zip(chart.lines, colors, placed, strict=True):
         figure = words.number(line.score)
         room = NAME_ROOM - 26 - width_of(figure, 13, True)
-        text_color = color if color != picture.palette.rest else picture.palette.rest_text
+        text_color = picture.palette.text_of(color)
         picture.text(inner.right + 14, y + 4.5, shortened(line.label, 13, room), size=13, color=text_color)
         picture.text(inner.right + NAME_ROOM, y + 4.5, figure, size=13, color=text_color, bold=True, anchor="end")
 
@@ -112,8 +117,9 @@ def _expect(picture: Picture, inner: Box, chart: BurnDown, now: Point, scale: Sc
     picture.text(end[0] + 10, end[1] + 1, words.number(chart.expected), size=13, color=palette.rest_text, bold=True)
     picture.text(end[0] + 10, end[1] + 16, "expected", size=AXIS_SIZE, color=palette.rest_text)
     half = width_of(figure, 13, True) / 2
-    x = min(max(now[0], inner.left + half), inner.right - half)
-    picture.text(x, now[1] - 10, figure, size=13, color=palette.accent, bold=True, anchor="middle")
+    x = min(max(now[0], inner.left + half + 8), inner.right - half)
+    y = now[1] - 10 if now[1] - 24 > inner.top else now[1] + 22
+    picture.text(x, y, figure, size=13, color=palette.accent, bold=True, anchor="middle")
 
 
 def _along(inner: Box, count: int) -> list[float]:
