@@ -2,17 +2,20 @@
 
 import csv
 import io
-import zlib
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from aiohttp import web
+from isal import isal_zlib
 
 from shared.contracts.codec import format_time
 
 _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
 BUFFER_BYTES: Final = 128 * 1024
+GZIP_LEVEL: Final = 1
+GZIP_WINDOW: Final = 31
+"""gzip of the largest window, by ISA-L: a fifth of zlib's time, in which the loop of the service stands still."""
 
 
 def harmless(text: str) -> str:
@@ -45,7 +48,7 @@ async def stream_csv(
     squeeze = None
     if "gzip" in request.headers.get("Accept-Encoding", ""):
         response.headers["Content-Encoding"] = "gzip"
-        squeeze = zlib.compressobj(1, zlib.DEFLATED, 31)
+        squeeze = isal_zlib.compressobj(GZIP_LEVEL, isal_zlib.DEFLATED, GZIP_WINDOW)
     response.headers["Vary"] = "Accept-Encoding"
     await response.prepare(request)
     async for block in _gathered(first, chunks):
