@@ -104,8 +104,8 @@ async def _run_of_reporting(name: str, day: date | None) -> dict[str, Any]:
     settings = read_settings(ReportingSettings)
     try:
         run = await run_job(settings, name, day)
-    except ValueError:
-        raise CommandError(f"there is no job {name}; `counterfoil jobs list` names them") from None
+    except ValueError as error:
+        raise CommandError(str(error)) from None
     if run.state == "failed":
         raise CommandError(f"{name} failed: {run.message}")
     return _record(run) or {}

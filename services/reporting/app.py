@@ -21,7 +21,7 @@ from services.reporting.handlers.delivery import Bucket, Destinations, Mailbox
 from services.reporting.handlers.freshness import FreshnessBoard
 from services.reporting.handlers.jobs import JobRunner, Reporter, Work, check_identity, maintain, report_campaigns, retain
 from services.reporting.handlers.reference import ReferenceKeeper
-from services.reporting.render.worker import Renderer
+from services.reporting.render.worker import Renderer, RenderTimeout
 from services.reporting.settings import ReportingSettings
 from services.reporting.store.folding import FoldStore
 from services.reporting.store.jobs import CareStore, Run, RunStore
@@ -55,6 +55,7 @@ async def running(settings: ReportingSettings) -> AsyncIterator[RunningService]:
     """The service, answering at `url`, folding and following in the background. Ends in order when the block is left."""
     async with AsyncExitStack() as stack:
         parts = await _parts(settings, stack)
+        parts.renderer.get_ready()
         keeper, folds = ReferenceKeeper(ReferenceStore(parts.pool)), FoldStore(parts.pool)
         tokens = TokenDirectory(
             refresh=lambda: _read_tokens(follower), age_seconds=lambda: follower.seconds_since_end(TOKENS.name)
@@ -68,7 +69,7 @@ async def running(settings: ReportingSettings) -> AsyncIterator[RunningService]:
             *Figures(figures, board).routes(),
             *Sheets(figures, parts.downloads, board, slots=settings.reporting_downloads).routes(),
             *Charts(figures, board, renderer).routes(),
-            *Reports(figures, board, renderer).routes(),
+            *Reports(figures, parts.downloads, board, renderer).routes(),
             *Jobs(parts.runs).routes(),
             *HeadOffice(figures, tokens, pages).routes(),
         ]
@@ -77,7 +78,7 @@ async def running(settings: ReportingSettings) -> AsyncIterator[RunningService]:
             routes,
             tokens=tokens,
             readiness=readiness,
-            unavailable=is_unavailable,
+            unavailable=lambda error: is_unavailable(error) or isinstance(error, RenderTimeout),
             pages=pages,
             requests_a_minute=settings.http_requests_a_minute,
         )
@@ -88,6 +89,7 @@ async def running(settings: ReportingSettings) -> AsyncIterator[RunningService]:
             "standings": consumer.standings_group(settings.kafka, folds, keeper).run,
             "freshness": lambda: consumer.keep_measuring(settings.kafka, figures, board),
         }
+        tasks["comparisons"] = lambda: jobs.keep_telling_differences(CareStore(parts.pool))
         if settings.reporting_timer:
             tasks["jobs"] = lambda: jobs.keep_running_due_jobs(_runner(settings, parts))
         await stack.enter_async_context(background(tasks))
@@ -126,8 +128,10 @@ async def run_job(settings: ReportingSettings, name: str, day: date | None = Non
     """Runs a job and gives its record, whose `state` is done or failed.
 
     With a day: the run that was due on it, done now unless it was done before (then its record). Without: now, in any case.
-    Raises ValueError for a job that is not there.
+    Raises ValueError, saying why, for a job that is not there and a day that has not come.
     """
+    if name.removeprefix("reporting.") not in set(JobName):
+        raise ValueError(f"there is no job {name}; `counterfoil jobs list` names them")
     job = JobName(name.removeprefix("reporting."))
     async with AsyncExitStack() as stack:
         parts = await _parts(settings, stack)

@@ -9,8 +9,9 @@ from zoneinfo import ZoneInfo
 import structlog
 
 from services.reporting.handlers.folding import fold_outcomes
-from services.reporting.handlers.jobs import JobRunner
+from services.reporting.handlers.jobs import JobRunner, tell_differences
 from services.reporting.store.folding import FoldStore
+from services.reporting.store.jobs import CareStore
 from services.reporting.store.reading import FigureStore
 from services.reporting.store.rebuild import RebuildStore
 from shared.contracts.topics import OUTCOMES
@@ -21,6 +22,7 @@ from shared.kafka.records import Record
 from shared.postgres.errors import is_retryable
 
 LOOK_SECONDS: Final = 20.0
+TELL_SECONDS: Final = 3.0
 REBUILD_RECORDS: Final = 10_000
 SWAP_ATTEMPTS: Final = 30
 
@@ -37,6 +39,18 @@ async def keep_running_due_jobs(runner: JobRunner) -> None:
                 raise
             log.warning("jobs wait for Postgres", error=str(error))
         await asyncio.sleep(LOOK_SECONDS)
+
+
+async def keep_telling_differences(care: CareStore) -> None:
+    """Shows the last comparison of the figures as metrics until it is cancelled: a run of its own has none to be read."""
+    while True:
+        try:
+            await tell_differences(care)
+        except Exception as error:
+            if not is_retryable(error):
+                raise
+            log.warning("the last comparison cannot be read", error=str(error))
+        await asyncio.sleep(TELL_SECONDS)
 
 
 class StoredZones:

@@ -215,11 +215,26 @@ FROM whole
 WHERE $6::text[] IS NULL OR store_id = ANY ($6)
 ORDER BY store_id COLLATE "C"
 
--- name: performance
--- The same figures as values.
+-- name: performance_values_csv
+-- The same rows as bare values, for a workbook: shares as fractions, texts as they are.
+WITH whole AS (
+    SELECT *, sum(redeemed) OVER () AS all_redeemed FROM performance($1, $2, $3, $4, $5)
+)
 SELECT store_id, store_name, chain, region, country, issued, accepted, redeemed, reversed, void, expired, outstanding,
-    unique_players, score, rank, previous_rank, first_at, last_at, reached_at, rejected, unlisted
-FROM performance($1, $2, $3, $4, $5)
+    redeemed::float8 / nullif(issued, 0), redeemed::float8 / nullif(all_redeemed, 0)::float8, unique_players, rank, previous_rank,
+    iso(first_at), iso(last_at), rejected
+FROM whole
+WHERE $6::text[] IS NULL OR store_id = ANY ($6)
+ORDER BY store_id COLLATE "C"
+
+-- name: performance
+-- The same figures as values; all_redeemed is of the whole campaign, whichever stores are shown.
+WITH whole AS (
+    SELECT *, sum(redeemed) OVER ()::bigint AS all_redeemed FROM performance($1, $2, $3, $4, $5)
+)
+SELECT store_id, store_name, chain, region, country, issued, accepted, redeemed, reversed, void, expired, outstanding,
+    unique_players, score, rank, previous_rank, first_at, last_at, reached_at, rejected, unlisted, all_redeemed
+FROM whole
 WHERE $6::text[] IS NULL OR store_id = ANY ($6)
 ORDER BY store_id COLLATE "C"
 
@@ -377,18 +392,21 @@ WHERE t.campaign_id = $1 AND ($2::text[] IS NULL OR t.store_id = ANY ($2))
 HAVING sum(t.redeemed_in_void) <> 0
 
 -- name: claim_run
--- Claims a due run: gives its id to exactly one caller. A run whose worker fell silent, and a failed one after a while, can be
--- claimed again (a few times).
+-- Claims a due run: gives its id and the number of the attempt to exactly one caller. A run whose worker fell silent, and a failed
+-- one after a while that doubles, can be claimed again.
 INSERT INTO job_runs AS r (job, due_at, by_hand, host) VALUES ($1, $2, false, $3)
 ON CONFLICT (job, due_at) WHERE NOT by_hand DO UPDATE SET attempts = r.attempts + 1, started_at = now(), heartbeat_at = now(),
     finished_at = NULL, state = 'running', message = '', host = excluded.host
-WHERE (r.state = 'running' AND r.heartbeat_at < now() - interval '2 minutes')
-    OR (r.state = 'failed' AND r.attempts < 5 AND r.finished_at < now() - interval '5 minutes')
-RETURNING id
+WHERE can_be_claimed(r)
+RETURNING id, attempts AS attempt
+
+-- name: unfinished_runs
+-- When the runs were due, from $2 on, that were begun and can be claimed again, oldest first.
+SELECT due_at FROM job_runs AS r WHERE job = $1 AND NOT by_hand AND due_at >= $2 AND can_be_claimed(r) ORDER BY due_at
 
 -- name: begin_run
 -- Notes a run that was asked for by hand.
-INSERT INTO job_runs (job, due_at, by_hand, host) VALUES ($1, $2, true, $3) RETURNING id
+INSERT INTO job_runs (job, due_at, by_hand, host) VALUES ($1, $2, true, $3) RETURNING id, attempts AS attempt
 
 -- name: run_of
 -- The run of a job that was due at a moment, if there is one.
@@ -396,16 +414,16 @@ SELECT id, job, due_at, by_hand, attempts, started_at, finished_at, state, messa
 WHERE job = $1 AND due_at = $2 AND NOT by_hand
 
 -- name: beat
--- Says that a run goes on.
-UPDATE job_runs SET heartbeat_at = now() WHERE id = $1
+-- Says that an attempt goes on.
+UPDATE job_runs SET heartbeat_at = now() WHERE id = $1 AND attempts = $2
 
 -- name: end_run
--- Notes how a run ended.
-UPDATE job_runs SET finished_at = now(), state = $2, message = $3 WHERE id = $1
+-- Notes how an attempt ended, unless another one took over meanwhile.
+UPDATE job_runs SET finished_at = now(), state = $3, message = $4 WHERE id = $1 AND attempts = $2
 
 -- name: last_due
--- When the latest timed run of a job was due.
-SELECT max(due_at) FROM job_runs WHERE job = $1 AND NOT by_hand
+-- When the latest timed run of a job was due, those that were run ahead of their time left out.
+SELECT max(due_at) FROM job_runs WHERE job = $1 AND due_at <= $2 AND NOT by_hand
 
 -- name: runs
 -- The latest runs, newest first.
@@ -504,6 +522,15 @@ WITH last AS (
 SELECT campaign_id, store_id, NULL AS batch_id, 'score of ranking' AS what, last.score AS ledger, coalesce(summed.score, 0) AS totals
 FROM last LEFT JOIN summed USING (campaign_id, store_id)
 WHERE last.score <> coalesce(summed.score, 0)
+
+-- name: note_comparison
+-- Keeps how many figures differed at the last comparison.
+INSERT INTO comparisons (compared_at, differences) VALUES (now(), $1)
+ON CONFLICT (only_one) DO UPDATE SET compared_at = excluded.compared_at, differences = excluded.differences
+
+-- name: last_comparison
+-- When the figures were compared last, and how many differed; no row when they never were.
+SELECT compared_at, differences FROM comparisons
 
 -- name: forget_players
 -- Removes players who hold no redemption (all of theirs were reversed).

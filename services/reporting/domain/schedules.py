@@ -38,6 +38,10 @@ class Schedule:
         missed = min(self.made_up, max(0, (latest - last_run) // self.every))
         return [latest - n * self.every for n in reversed(range(missed))]
 
+    def oldest_made_up(self, now: datetime) -> datetime:
+        """Runs that were due before this moment are not made up any more."""
+        return self.latest(now) - (self.made_up - 1) * self.every
+
     def on(self, day: date) -> datetime:
         """The run of a day: the last one that is due on it or before it."""
         return self.latest(datetime.combine(day, time(23, 59, 59), tzinfo=UTC))

@@ -8,7 +8,7 @@ import smtplib
 import ssl
 import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.message import EmailMessage
 from email.utils import format_datetime, make_msgid
@@ -31,14 +31,14 @@ class Bucket:
     name: str
     region: str
     access_key: str
-    secret_key: str
+    secret_key: str = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mailbox:
     """An SMTP server as smtp://user:password@host:port (STARTTLS where offered) or smtps://…, and who writes to whom."""
 
-    url: str
+    url: str = field(repr=False)
     sender: str
     recipients: tuple[str, ...]
 

@@ -21,8 +21,10 @@ from services.reporting.handlers.freshness import FreshnessBoard
 from services.reporting.handlers.reports import gather_report
 from services.reporting.handlers.selecting import Selected, known_campaign, select
 from services.reporting.render.worker import Renderer, draw_report_as_pdf
-from services.reporting.store.jobs import CareStore, Difference, Run, RunStore
+from services.reporting.store.jobs import Attempt, CareStore, Difference, Run, RunStore
 from services.reporting.store.reading import DownloadStore, FigureStore
+from shared.kafka.errors import Retryable
+from shared.postgres.errors import is_retryable
 from shared.telemetry import metrics
 from shared.web.csv_stream import head
 
@@ -58,15 +60,22 @@ class Reporter:
 
 
 async def check_identity(care: CareStore) -> str:
-    """Compares everything; raises JobFailed with the first differences, and sets the metric that is alerted on."""
+    """Compares everything and keeps the result, for `tell_differences`; raises JobFailed with the first differences."""
     found = await care.differences()
-    DIFFERENCES.set(len(found))
-    CHECKED_AT.set(datetime.now(UTC).timestamp())
+    await care.note_comparison(len(found))
     if found:
         log.error("figures do not agree", differences=len(found), first=_told(found[0]))
         named = "; ".join(_told(difference) for difference in found[:NAMED_DIFFERENCES])
         raise JobFailed(f"{words.counted(len(found), 'figure does', 'figures do')} not agree: {named}")
     return "Ledger, totals, facts and ranking agree; issued = outstanding + redeemed + void + expired for every store and batch"
+
+
+async def tell_differences(care: CareStore) -> None:
+    """Sets the metrics that are alerted on from the last comparison, which another process may have made."""
+    last = await care.last_comparison()
+    if last is not None:
+        CHECKED_AT.set(last[0].timestamp())
+        DIFFERENCES.set(last[1])
 
 
 async def maintain(care: CareStore, due_at: datetime) -> str:
@@ -134,22 +143,24 @@ class JobRunner:
         self._work = work
 
     async def run_due(self, now: datetime) -> None:
-        """Runs everything that is due and was not run, missed runs included. A failure is recorded and left for later."""
+        """Runs what is due and was not run, or not to a good end, missed runs too. A failure is recorded and left for later."""
         for job, schedule in SCHEDULES.items():
-            due = schedule.due(await self._runs.last_due(job), now) or [schedule.latest(now)]
-            for due_at in due:
-                run_id = await self._runs.claim(job, due_at, HOST)
-                if run_id is not None:
-                    await self._record(run_id, job, due_at)
+            begun = await self._runs.unfinished(job, schedule.oldest_made_up(now))
+            for due_at in [*begun, *schedule.due(await self._runs.last_due(job, now), now)]:
+                attempt = await self._runs.claim(job, due_at, HOST)
+                if attempt is not None:
+                    await self._record(attempt, job, due_at)
 
     async def run_of_day(self, job: JobName, day: date) -> Run:
-        """The run of a day: done now if it was not done, else as it was done."""
+        """The run of a day: done now if it was not done, else as it was done. ValueError for a day to come."""
         if job not in SCHEDULES:
             return await self.run_now(job)
         due_at = SCHEDULES[job].on(day)
-        run_id = await self._runs.claim(job, due_at, HOST)
-        if run_id is not None:
-            await self._record(run_id, job, due_at)
+        if due_at > datetime.now(UTC) + timedelta(days=1):
+            raise ValueError(f"{day} has not come yet")
+        attempt = await self._runs.claim(job, due_at, HOST)
+        if attempt is not None:
+            await self._record(attempt, job, due_at)
         run = await self._runs.run_of(job, due_at)
         assert run is not None
         return run
@@ -157,19 +168,20 @@ class JobRunner:
     async def run_now(self, job: JobName, due_at: datetime | None = None) -> Run:
         """Runs a job by hand, whatever was done before."""
         due_at = due_at or datetime.now(UTC)
-        run_id = await self._runs.begin(job, due_at, HOST)
-        await self._record(run_id, job, due_at)
-        return next(run for run in await self._runs.runs(job=job, before=run_id + 1, limit=1) if run.id == run_id)
+        attempt = await self._runs.begin(job, due_at, HOST)
+        await self._record(attempt, job, due_at)
+        return next(run for run in await self._runs.runs(job=job, before=attempt.id + 1, limit=1) if run.id == attempt.id)
 
-    async def _record(self, run_id: int, job: JobName, due_at: datetime) -> None:
-        beating = asyncio.create_task(self._beat(run_id), name=f"beat of {job}")
+    async def _record(self, attempt: Attempt, job: JobName, due_at: datetime) -> None:
+        beating = asyncio.create_task(self._beat(attempt), name=f"beat of {job}")
         state = "failed"
         try:
             with RUN_SECONDS.labels(job).time():
                 message = await self._work[job](due_at)
             state = "done"
-        except JobFailed as failure:
+        except (JobFailed, Retryable) as failure:
             message = str(failure)
+            log.warning("job failed", job=job, reason=message)
         except Exception as error:
             log.exception("job failed", job=job)
             message = f"{type(error).__name__}: {error}"
@@ -178,13 +190,18 @@ class JobRunner:
             with suppress(asyncio.CancelledError):
                 await beating
         RUNS.labels(job, state).inc()
-        await self._runs.end(run_id, state=state, message=message)
+        await self._runs.end(attempt, state=state, message=message)
         log.info("job ran", job=job, due_at=due_at.isoformat(), state=state)
 
-    async def _beat(self, run_id: int) -> None:
+    async def _beat(self, attempt: Attempt) -> None:
         while True:
             await asyncio.sleep(BEAT_SECONDS)
-            await self._runs.beat(run_id)
+            try:
+                await self._runs.beat(attempt)
+            except Exception as error:
+                if not is_retryable(error):
+                    raise
+                log.warning("a run could not say that it goes on", error=str(error))
 
 
 def _told(difference: Difference) -> str:

@@ -28,6 +28,14 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """A run that is this process's to do. What an older attempt says of the run is not noted any more."""
+
+    id: int
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """Two figures that should be the same. `what` names them; `found` is the ledger's (or ranking's), `totals` ours."""
 
@@ -45,27 +53,32 @@ class RunStore:
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
 
-    async def claim(self, job: str, due_at: datetime, host: str) -> int | None:
-        """The run's id for exactly one of all callers, None for the others."""
-        claimed: int | None = await self._pool.fetchval(queries.claim_run, job, due_at, host)
-        return claimed
+    async def claim(self, job: str, due_at: datetime, host: str) -> Attempt | None:
+        """The attempt for exactly one of all callers, None for the others."""
+        row = await self._pool.fetchrow(queries.claim_run, job, due_at, host)
+        return Attempt(**dict(row)) if row is not None else None
 
-    async def begin(self, job: str, due_at: datetime, host: str) -> int:
-        begun: int = await self._pool.fetchval(queries.begin_run, job, due_at, host)
-        return begun
+    async def begin(self, job: str, due_at: datetime, host: str) -> Attempt:
+        (row,) = await self._pool.fetch(queries.begin_run, job, due_at, host)
+        return Attempt(**dict(row))
 
-    async def beat(self, run_id: int) -> None:
-        await self._pool.execute(queries.beat, run_id)
+    async def unfinished(self, job: str, since: datetime) -> list[datetime]:
+        """When runs were due that were begun, came to no good end and may be begun again, oldest first."""
+        return [row["due_at"] for row in await self._pool.fetch(queries.unfinished_runs, job, since)]
 
-    async def end(self, run_id: int, *, state: str, message: str) -> None:
-        await self._pool.execute(queries.end_run, run_id, state, message[:2000])
+    async def beat(self, run: Attempt) -> None:
+        await self._pool.execute(queries.beat, run.id, run.attempt)
+
+    async def end(self, run: Attempt, *, state: str, message: str) -> None:
+        await self._pool.execute(queries.end_run, run.id, run.attempt, state, message[:2000])
 
     async def run_of(self, job: str, due_at: datetime) -> Run | None:
         row = await self._pool.fetchrow(queries.run_of, job, due_at)
         return Run(**dict(row)) if row is not None else None
 
-    async def last_due(self, job: str) -> datetime | None:
-        last: datetime | None = await self._pool.fetchval(queries.last_due, job)
+    async def last_due(self, job: str, now: datetime) -> datetime | None:
+        """When the latest timed run up to now was due."""
+        last: datetime | None = await self._pool.fetchval(queries.last_due, job, now)
         return last
 
     async def runs(self, *, job: str | None, before: int | None, limit: int) -> list[Run]:
@@ -99,6 +112,14 @@ class CareStore:
             )
             for row in rows
         ]
+
+    async def note_comparison(self, differences: int) -> None:
+        await self._pool.execute(queries.note_comparison, differences)
+
+    async def last_comparison(self) -> tuple[datetime, int] | None:
+        """When figures were compared last, by whichever process, and how many differed; None when they never were."""
+        row = await self._pool.fetchrow(queries.last_comparison)
+        return (row["compared_at"], row["differences"]) if row is not None else None
 
     async def maintain(self, months: Sequence[date]) -> int:
         """Makes the months' partitions, forgets empty players (gives how many), refreshes statistics."""

@@ -61,17 +61,21 @@ class Reporting:
         return await poll_until(counted, what=f"{accepted} accepted redemptions")
 
 
-@asynccontextmanager
-async def reporting_service(kafka: KafkaConnection, database_url: str, **more: str) -> AsyncIterator[Reporting]:
-    settings = read_settings(
+def settings_of(kafka: KafkaConnection, url: str, **more: str) -> ReportingSettings:
+    return read_settings(
         ReportingSettings,
         {
             "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
             "KAFKA_TOPIC_PREFIX": kafka.topic_prefix,
-            "REPORTING_DATABASE_URL": database_url,
+            "REPORTING_DATABASE_URL": url,
             **more,
         },
     )
+
+
+@asynccontextmanager
+async def reporting_service(kafka: KafkaConnection, database_url: str, **more: str) -> AsyncIterator[Reporting]:
+    settings = settings_of(kafka, database_url, **more)
     async with running(settings) as service, aiohttp.ClientSession(auto_decompress=True) as client:
         await poll_until(lambda: not service.readiness.problems(), what="readiness")
         yield Reporting(service.url, client)

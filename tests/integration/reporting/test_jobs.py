@@ -1,31 +1,30 @@
 """Jobs on real servers: once however many copies, made up when missed, recorded; the identity broken on purpose; a rebuild."""
 
 import asyncio
-import hashlib
-import hmac
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from contextlib import nullcontext
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
 import pypdfium2
 import pytest
-from aiohttp import web
 
 from services.reporting.app import list_jobs, run_job
 from services.reporting.domain.schedules import SCHEDULES, JobName
-from services.reporting.handlers.jobs import DIFFERENCES, JobFailed, JobRunner, check_identity, maintain, retain
-from services.reporting.settings import ReportingSettings
+from services.reporting.handlers.delivery import Bucket, Delivery, Destinations, deliver
+from services.reporting.handlers.jobs import JobFailed, JobRunner, check_identity, maintain, retain
 from services.reporting.store.folding import FoldStore
 from services.reporting.store.jobs import CareStore, RunStore
 from services.reporting.store.reading import FigureStore
 from services.reporting.store.reference import ReferenceStore
-from shared.environment import KafkaConnection, read_settings
+from shared.environment import KafkaConnection
+from shared.kafka.errors import Retryable
 from shared.kafka.publishing import Publisher
 from shared.postgres.connections import open_pool
 from tests.integration.reporting.folding import fold_at_random, keep_reference
-from tests.integration.reporting.system import Database, publish_outcomes, publish_reference, reporting_service
+from tests.integration.reporting.outside import bucket_server, mail_server
+from tests.integration.reporting.system import Database, publish_outcomes, publish_reference, reporting_service, settings_of
 from tests.integration.reporting.test_figures_agree import selection
 from tests.unit.reporting.history import History, make_history, recompute
 
@@ -95,6 +94,33 @@ async def test_a_failed_run_is_recorded_and_tried_again_later(pool: asyncpg.Pool
     assert (later.state, later.attempts) == ("done", 2)
 
 
+async def test_a_run_that_was_cut_off_days_ago_is_made_up(pool: asyncpg.Pool) -> None:
+    """The process died in a run, and was away until others were due."""
+    ran: list[datetime] = []
+    latest = SCHEDULES[JobName.DAILY_REPORT].latest(NOW)
+    await RunStore(pool).claim(JobName.DAILY_REPORT, latest - timedelta(days=2), "dead")
+    await pool.execute("UPDATE job_runs SET heartbeat_at = now() - interval '5 minutes'")
+    await runner(pool, ran).run_due(NOW)
+    assert [due for due in ran if due.hour == 13 and due.minute == 0] == [latest - timedelta(days=n) for n in (2, 1, 0)]
+
+
+async def test_what_an_older_attempt_says_is_not_noted(pool: asyncpg.Pool) -> None:
+    store, due = RunStore(pool), SCHEDULES[JobName.IDENTITY].latest(NOW)
+    older = await store.claim(JobName.IDENTITY, due, "slow")
+    await pool.execute("UPDATE job_runs SET heartbeat_at = now() - interval '5 minutes'")
+    newer = await store.claim(JobName.IDENTITY, due, "other")
+    assert older is not None
+    assert newer is not None
+    await store.end(newer, state="done", message="well")
+    await store.end(older, state="failed", message="too late")
+    assert [(run.state, run.message) for run in await store.runs(job=None, before=None, limit=5)] == [("done", "well")]
+
+
+async def test_a_day_to_come_is_refused(pool: asyncpg.Pool) -> None:
+    with pytest.raises(ValueError, match="has not come"):
+        await runner(pool, []).run_of_day(JobName.DAILY_REPORT, date(2999, 1, 1))
+
+
 async def test_a_run_whose_worker_fell_silent_is_taken_over(pool: asyncpg.Pool) -> None:
     store, due = RunStore(pool), SCHEDULES[JobName.IDENTITY].latest(NOW)
     assert await store.claim(JobName.IDENTITY, due, "dead") is not None
@@ -103,9 +129,15 @@ async def test_a_run_whose_worker_fell_silent_is_taken_over(pool: asyncpg.Pool) 
     assert await store.claim(JobName.IDENTITY, due, "other") is not None
 
 
+async def kept_differences(pool: asyncpg.Pool) -> int:
+    last = await CareStore(pool).last_comparison()
+    assert last is not None
+    return last[1]
+
+
 async def test_the_identity_holds(pool: asyncpg.Pool, folded: History) -> None:
     assert "agree" in await check_identity(CareStore(pool))
-    assert DIFFERENCES._value.get() == 0
+    assert await kept_differences(pool) == 0
 
 
 @pytest.mark.parametrize(("damage", "named"), DAMAGES)
@@ -113,7 +145,7 @@ async def test_a_broken_identity_raises_the_alert(pool: asyncpg.Pool, folded: Hi
     await pool.execute(damage)
     with pytest.raises(JobFailed, match=named):
         await check_identity(CareStore(pool))
-    assert DIFFERENCES._value.get() > 0
+    assert await kept_differences(pool) > 0
 
 
 async def test_maintenance_and_retention_keep_the_figures(pool: asyncpg.Pool, folded: History) -> None:
@@ -157,51 +189,66 @@ async def test_a_rebuild_gives_the_same_figures_and_folding_goes_on(
 async def test_reports_are_delivered_to_folder_bucket_and_mailbox(
     kafka: KafkaConnection, database: Database, publisher: Publisher, tmp_path: Path
 ) -> None:
-    history = make_history(5, events=150, partitions=2)
+    history, day = make_history(5, events=150, partitions=2), date(2026, 11, 3)
     url = await database("reporting")
-    async with reporting_service(kafka, url, REPORTING_TIMER="false") as service:
-        await publish_reference(publisher, history)
-        for partition, outcomes in enumerate(history.partitions):
-            await publish_outcomes(publisher, partition, outcomes)
-        await service.wait_for(sum(f.accepted for f in recompute(history).values()))
-        assert (await service.json("/v1/jobs/runs"))["items"] == []
-    async with bucket_server() as (endpoint, puts), mail_server() as (smtp, mails):
+    await counted(kafka, url, publisher, history)
+    async with mail_server() as gone:
+        pass
+    with bucket_server() as store:
         settings = settings_of(
             kafka,
             url,
             REPORTING_FOLDER=str(tmp_path),
-            REPORTING_S3_ENDPOINT=endpoint,
-            REPORTING_S3_BUCKET="reports",
-            REPORTING_S3_ACCESS_KEY="key",
-            REPORTING_S3_SECRET="secret",
-            REPORTING_SMTP_URL=smtp,
-            REPORTING_MAIL_TO="boss@example.com",
+            REPORTING_S3_ENDPOINT=store.endpoint,
+            REPORTING_S3_BUCKET=store.bucket,
+            REPORTING_S3_ACCESS_KEY=store.access_key,
+            REPORTING_S3_SECRET=store.secret,
+            REPORTING_SMTP_URL=gone.url,
+            REPORTING_MAIL_TO="boss@example.com, Finance <money@example.com>",
         )
-        day = datetime(2026, 11, 3, tzinfo=UTC).date()
-        run = await run_job(settings, "daily-report", day)
-        assert run.state == "done", run.message
-        assert (await run_job(settings, "daily-report", day)).id == run.id, "it was done before"
+        first = await run_job(settings, "daily-report", day)
+        assert (first.state, first.attempts) == ("failed", 1)
+        assert "mail server did not take it" in first.message
+        async with open_pool(url, schema="reporting") as pool:
+            await pool.execute("UPDATE job_runs SET finished_at = finished_at - interval '6 minutes'")
+        async with mail_server(gone.port) as mails:
+            run = await run_job(settings, "daily-report", day)
+            assert (run.state, run.attempts) == ("done", 2), run.message
+            assert (await run_job(settings, "daily-report", day)).started_at == run.started_at, "it was done before"
+        stored = store.objects()
     place = tmp_path / "spring" / "daily" / "2026-11-02"
+    assert set(stored) == {f"spring/daily/2026-11-02/{name}" for name in ("report.pdf", "performance.csv")}
+    assert all((place / Path(key).name).read_bytes() == body for key, body in stored.items()), "the last run's, everywhere"
     assert len(pypdfium2.PdfDocument(place / "report.pdf")) > 10
-    assert (place / "performance.csv").read_text().startswith("Time UTC,")
-    assert set(puts) == {f"/reports/spring/daily/2026-11-02/{name}" for name in ("report.pdf", "performance.csv")}
-    assert len(mails) == 1
-    assert b"report.pdf" in mails[0]
+    ((addresses, mail),) = mails.taken
+    assert addresses == ["boss@example.com", "money@example.com"]
+    assert mail["Subject"].strip().startswith("Spring 2026, 2 Nov 2026: ")
+    attached = {part.get_filename(): part.get_content() for part in mail.iter_attachments()}
+    assert attached["report.pdf"] == stored["spring/daily/2026-11-02/report.pdf"]
     lines = {line.name: line for line in await list_jobs(settings)}
     assert lines["daily-report"].last is not None
     assert lines["rebuild"].next_due is None
 
 
-def settings_of(kafka: KafkaConnection, url: str, **more: str) -> ReportingSettings:
-    return read_settings(
-        ReportingSettings,
-        {
-            "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-            "KAFKA_TOPIC_PREFIX": kafka.topic_prefix,
-            "REPORTING_DATABASE_URL": url,
-            **more,
-        },
-    )
+async def counted(kafka: KafkaConnection, url: str, publisher: Publisher, history: History) -> None:
+    """Publishes a history and returns when a service has counted it."""
+    async with reporting_service(kafka, url, REPORTING_TIMER="false") as service:
+        await publish_reference(publisher, history)
+        for partition, outcomes in enumerate(history.partitions):
+            await publish_outcomes(publisher, partition, outcomes)
+        await service.wait_for(sum(f.accepted for f in recompute(history).values()))
+
+
+async def test_a_bucket_refuses_a_wrong_key_and_the_run_says_so() -> None:
+    delivery = Delivery(place="spring", files={"a.csv": b"a"}, subject="", text="")
+    with bucket_server() as store:
+        for secret, fails in ((store.secret, False), ("wrong", True)):
+            bucket = Bucket(
+                endpoint=store.endpoint, name=store.bucket, region="us-east-1", access_key=store.access_key, secret_key=secret
+            )
+            to = Destinations(folder=None, bucket=bucket, mailbox=None)
+            with pytest.raises(Retryable, match="403") if fails else nullcontext():
+                await deliver(delivery, to)
 
 
 def _without_last(history: History, count: int) -> History:
@@ -212,74 +259,3 @@ def _without_last(history: History, count: int) -> History:
         voids=history.voids,
         partitions=[partition[:-count] for partition in history.partitions],
     )
-
-
-@asynccontextmanager
-async def bucket_server() -> AsyncIterator[tuple[str, dict[str, bytes]]]:
-    """Takes PUTs as an S3-compatible store does, if their signature is right."""
-    puts: dict[str, bytes] = {}
-
-    async def put(request: web.Request) -> web.Response:
-        body = await request.read()
-        if request.headers["x-amz-content-sha256"] != hashlib.sha256(body).hexdigest() or not _signed(request):
-            return web.Response(status=403)
-        puts[request.path] = body
-        return web.Response()
-
-    app = web.Application(client_max_size=16 << 20)
-    app.router.add_put("/{key:.+}", put)
-    app_runner = web.AppRunner(app)
-    await app_runner.setup()
-    site = web.TCPSite(app_runner, "127.0.0.1", 0)
-    await site.start()
-    assert site._server is not None
-    port = site._server.sockets[0].getsockname()[1]  # type: ignore[attr-defined]
-    yield f"http://127.0.0.1:{port}", puts
-    await app_runner.cleanup()
-
-
-def _signed(request: web.Request) -> bool:
-    """The signature recomputed from the request, step by step as AWS describes it."""
-    parts = dict(part.split("=", 1) for part in request.headers["Authorization"].removeprefix("AWS4-HMAC-SHA256 ").split(","))
-    names = parts["SignedHeaders"].split(";")
-    canonical = "\n".join(
-        [
-            request.method,
-            request.raw_path,
-            "",
-            *[f"{name}:{request.headers[name]}" for name in names],
-            "",
-            parts["SignedHeaders"],
-            request.headers["x-amz-content-sha256"],
-        ]
-    )
-    scope = parts["Credential"].partition("/")[2]
-    text = "\n".join(["AWS4-HMAC-SHA256", request.headers["x-amz-date"], scope, hashlib.sha256(canonical.encode()).hexdigest()])
-    key = b"AWS4secret"
-    for part in scope.split("/"):
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest() == parts["Signature"]
-
-
-@asynccontextmanager
-async def mail_server() -> AsyncIterator[tuple[str, list[bytes]]]:
-    """As much of SMTP as taking a mail needs."""
-    mails: list[bytes] = []
-
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"220 here\r\n")
-        while line := await reader.readline():
-            command = line[:4].upper()
-            if command == b"DATA":
-                writer.write(b"354 go on\r\n")
-                mails.append(await reader.readuntil(b"\r\n.\r\n"))
-            elif command == b"QUIT":
-                writer.write(b"221 bye\r\n")
-                break
-            writer.write(b"250 fine\r\n")
-            await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(talk, "127.0.0.1", 0, limit=64 << 20)
-    async with server:
-        yield f"smtp://127.0.0.1:{server.sockets[0].getsockname()[1]}", mails
