@@ -48,15 +48,15 @@ async def reporting(kafka: KafkaConnection, url: str) -> AsyncIterator[Reporting
         yield service
 
 
-async def begun_and_unread(reporting: Reporting) -> socket.socket:
-    """A connection that asked for the ledger and takes nothing of it."""
+async def begun_and_unread(reporting: Reporting, file: str = "ledger.csv") -> socket.socket:
+    """A connection that asked for a file and takes nothing of it."""
     at = urlsplit(reporting.url)
     connection = socket.socket()
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     connection.setblocking(False)
     loop = asyncio.get_running_loop()
     await loop.sock_connect(connection, (at.hostname, at.port))
-    request = f"GET /v1/campaigns/spring/ledger.csv HTTP/1.1\r\nHost: {at.netloc}\r\nAuthorization: Bearer t-reports\r\n\r\n"
+    request = f"GET /v1/campaigns/spring/{file} HTTP/1.1\r\nHost: {at.netloc}\r\nAuthorization: Bearer t-reports\r\n\r\n"
     await loop.sock_sendall(connection, request.encode())
     return connection
 
@@ -71,6 +71,23 @@ async def test_a_client_that_leaves_leaves_no_query_running(pool: asyncpg.Pool, 
 
     await poll_until(none_active, what="the end of the query")
     assert len((await reporting.text("/v1/campaigns/spring/ledger.csv?header=plain")).splitlines()) == ROWS + 1
+
+
+async def test_a_client_that_leaves_before_the_first_row_leaves_no_query_running(
+    pool: asyncpg.Pool, reporting: Reporting
+) -> None:
+    """The query waits for a lock, as a long one would work: nothing was sent that could fail to arrive."""
+    async with pool.acquire() as connection, connection.transaction():
+        await connection.execute("LOCK TABLE stores IN ACCESS EXCLUSIVE MODE")
+        for path in ("performance.csv", "performance.xlsx"):
+            leaving = await begun_and_unread(reporting, path)
+            await poll_until(lambda: pool.fetchval(ACTIVE), what="the query of the download")
+            leaving.close()
+
+            async def none_active() -> bool:
+                return bool(await pool.fetchval(ACTIVE) == 0)
+
+            await poll_until(none_active, 2.5, every_seconds=0.1, what="its end, well before the lock would time out")
 
 
 async def test_slow_clients_do_not_keep_figures_from_others(pool: asyncpg.Pool, reporting: Reporting) -> None:

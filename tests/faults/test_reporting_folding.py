@@ -4,9 +4,11 @@ import asyncpg
 
 from services.reporting.store.jobs import CareStore
 from services.reporting.store.reading import FigureStore
+from shared.contracts.topics import OUTCOMES
 from shared.environment import KafkaConnection
 from shared.kafka.publishing import Publisher
 from shared.postgres.connections import open_pool
+from tests.faults.proxy import wire_to
 from tests.integration.reporting.processes import process
 from tests.integration.reporting.system import Database, publish_outcomes, publish_reference, reporting_service
 from tests.integration.reporting.test_figures_agree import selection
@@ -39,19 +41,12 @@ async def test_a_kill_at_any_instant_loses_and_doubles_nothing(kafka: KafkaConne
             await publish_outcomes(publisher, partition, outcomes)
         for share in (0.1, 0.4):
             async with process(kafka, url, ready=False, REPORTING_FOLD_RECORDS="7") as (_, victim):
-
-                async def far_enough(least: float = share * wanted) -> bool:
-                    return bool(await pool.fetchval(COUNTED) >= least)
-
-                await poll_until(far_enough, 60, every_seconds=0.005, what="some folding")
+                least = share * wanted
+                await poll_until(lambda least=least: some_counted(pool, least), 60, every_seconds=0.005, what="some folding")
                 victim.kill()
         assert await pool.fetchval(COUNTED) <= wanted
         async with process(kafka, url, ready=False):
-
-            async def complete() -> bool:
-                return bool(await pool.fetchval(COUNTED) == wanted)
-
-            await poll_until(complete, 60, what="all outcomes")
+            await poll_until(lambda: all_counted(pool, history), 60, what="all outcomes")
         await agreed(pool, history)
 
 
@@ -70,12 +65,63 @@ async def test_copies_and_repeats_count_once(kafka: KafkaConnection, database: D
                     await publish_outcomes(publisher, partition, outcomes[10:150])
                     await publish_outcomes(publisher, partition, outcomes[100:])
             await first.wait_for(sum(figures.accepted for figures in recompute(history).values()))
-
-            async def complete() -> bool:
-                return bool(await pool.fetchval(COUNTED) == counted(history))
-
-            await poll_until(complete, what="all outcomes")
+            await poll_until(lambda: all_counted(pool, history), what="all outcomes")
         await agreed(pool, history)
+
+
+async def test_a_halted_copy_that_thinks_it_is_the_owner_does_no_harm(kafka: KafkaConnection, database: Database) -> None:
+    history = make_history(13, events=900, partitions=2, stores=6)
+    url, small = await database("reporting"), {"REPORTING_FOLD_RECORDS": "9"}
+    async with open_pool(url, schema="reporting") as pool, Publisher(kafka) as publisher:
+        await publish_reference(publisher, history)
+        for partition, outcomes in enumerate(history.partitions):
+            await publish_outcomes(publisher, partition, outcomes[:-50])
+        async with process(kafka, url, ready=False, **small) as (_, zombie):
+            await poll_until(lambda: some_counted(pool), 60, every_seconds=0.005, what="some folding")
+            zombie.suspend()
+            async with process(kafka, url, ready=False, **small):
+                await poll_until(lambda: all_folded(pool, history, 50), 60, what="the other copy's folding")
+                zombie.resume()
+                for partition, outcomes in enumerate(history.partitions):
+                    await publish_outcomes(publisher, partition, outcomes[-80:])
+                await poll_until(lambda: all_counted(pool, history), 60, what="all outcomes")
+        await agreed(pool, history)
+
+
+async def all_folded(pool: asyncpg.Pool, history: History, missing: int) -> bool:
+    """Whether every partition was folded up to its outcomes that are not published yet."""
+    wanted = [outcomes[-missing - 1].source.offset for outcomes in history.partitions]
+    rows = await pool.fetch("SELECT mark_offset FROM places WHERE topic = $1 ORDER BY partition", OUTCOMES.name)
+    return [row["mark_offset"] for row in rows] == wanted
+
+
+async def test_folding_goes_on_exactly_where_postgres_was_cut_off(kafka: KafkaConnection, database: Database) -> None:
+    history = make_history(17, events=1_200, partitions=2, stores=6)
+    url = await database("reporting")
+    async with (
+        open_pool(url, schema="reporting") as pool,
+        Publisher(kafka) as publisher,
+        wire_to(url) as (wire, cut_url),
+        reporting_service(kafka, cut_url, REPORTING_FOLD_RECORDS="7", REPORTING_TIMER="false") as service,
+    ):
+        await publish_reference(publisher, history)
+        for partition, outcomes in enumerate(history.partitions):
+            await publish_outcomes(publisher, partition, outcomes)
+        for share in (0.1, 0.3, 0.5, 0.7):
+            least = share * counted(history)
+            await poll_until(lambda least=least: some_counted(pool, least), 60, every_seconds=0.005, what="some folding")
+            wire.cut()
+        await poll_until(lambda: all_counted(pool, history), 60, what="all outcomes")
+        await agreed(pool, history)
+        assert (await service.json("/v1/campaigns/spring/summary"))["campaign_id"] == "spring"
+
+
+async def some_counted(pool: asyncpg.Pool, least: float = 1) -> bool:
+    return bool(await pool.fetchval(COUNTED) >= least)
+
+
+async def all_counted(pool: asyncpg.Pool, history: History) -> bool:
+    return bool(await pool.fetchval(COUNTED) == counted(history))
 
 
 async def test_an_outcome_that_is_missing_stops_the_partition_loudly(kafka: KafkaConnection, database: Database) -> None:

@@ -8,10 +8,8 @@ from pydantic import Field
 from services.reporting.api.queries import PeriodQuery, selected
 from services.reporting.api.sheets import SCOPES
 from services.reporting.domain.campaigns import State
-from services.reporting.handlers.downloads import PERFORMANCE_COLUMNS
-from services.reporting.handlers.figures import summarise
+from services.reporting.handlers.figures import list_performance, summarise
 from services.reporting.handlers.freshness import FreshnessBoard
-from services.reporting.handlers.reports import workbook_rows
 from services.reporting.handlers.selecting import known_campaign
 from services.reporting.store.reading import FigureStore
 from shared.web.routes import Call, Fields, Route
@@ -143,25 +141,16 @@ class Figures:
 
     async def summary(self, call: Call[Any, Any]) -> SummaryAnswer:
         chosen = await selected(self._figures, call)
-        found = await summarise(self._figures, chosen, self._board.latest)
-        campaign = chosen.campaign
-        return SummaryAnswer(
-            campaign_id=campaign.id,
-            name=campaign.name,
-            time_zone=campaign.time_zone,
-            starts_at=campaign.starts_at,
-            ends_at=campaign.ends_at,
-            **{name: getattr(found, name) for name in found.__slots__},
-        )
+        return SummaryAnswer(**await summarise(self._figures, chosen, self._board.latest))
 
     async def performance(self, call: Call[Any, Any]) -> PerformanceAnswer:
         chosen = await selected(self._figures, call)
-        rows = await workbook_rows(self._figures, chosen)
+        rows = await list_performance(self._figures, chosen)
         freshness = self._board.latest
         return PerformanceAnswer(
             as_of=freshness.as_of,
             lag_seconds=freshness.lag_seconds(chosen.of.now),
-            items=[PerformanceRow(**dict(zip(PERFORMANCE_COLUMNS, row, strict=True))) for row in rows],
+            items=[PerformanceRow(**row) for row in rows],
         )
 
     async def campaigns(self, call: Call[Any, Any]) -> CampaignsAnswer:

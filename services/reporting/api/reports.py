@@ -1,17 +1,21 @@
 """The head-office report as PDF, and the workbook."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, Literal
 
+from aiohttp import web
 from pydantic import Field
 
-from services.reporting.api.queries import PeriodQuery, access_of, selected
-from services.reporting.api.sheets import SCOPES
+from services.reporting.api.queries import PeriodQuery, selected
+from services.reporting.api.sheets import SCOPES, while_there
 from services.reporting.handlers.charts import KeptBytes
 from services.reporting.handlers.downloads import PERFORMANCE_COLUMNS
 from services.reporting.handlers.freshness import FreshnessBoard
-from services.reporting.handlers.reports import gather_report, workbook_rows
+from services.reporting.handlers.reports import gather_report, write_rows
 from services.reporting.render.worker import Renderer, draw_report_as_pdf, draw_rows_as_workbook
-from services.reporting.store.reading import FigureStore
+from services.reporting.store.reading import DownloadStore, FigureStore
+from shared.web.csv_stream import BUFFER_BYTES
 from shared.web.routes import Answer, Call, Route
 
 XLSX: Final = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
@@ -26,8 +30,9 @@ class ReportQuery(PeriodQuery):
 class Reports:
     """Answers with whole documents, kept for some seconds."""
 
-    def __init__(self, figures: FigureStore, board: FreshnessBoard, renderer: Renderer) -> None:
+    def __init__(self, figures: FigureStore, downloads: DownloadStore, board: FreshnessBoard, renderer: Renderer) -> None:
         self._figures = figures
+        self._downloads = downloads
         self._board = board
         self._renderer = renderer
         self._kept = KeptBytes()
@@ -64,20 +69,31 @@ class Reports:
             return await self._renderer.run(draw_report_as_pdf, gathered, call.query.paper)
 
         body = await self._kept.get(("report", chosen.campaign.id, call.query), draw)
-        return _document(body, "application/pdf", f"{chosen.campaign.id}-report.pdf", "inline")
+        disposition = f'inline; filename="{chosen.campaign.id}-report.pdf"'
+        headers = {"Content-Disposition": disposition, "Cache-Control": "private, max-age=5"}
+        return Answer(value=body, content_type="application/pdf", headers=headers)
 
-    async def workbook(self, call: Call[Any, Any]) -> Answer:
+    async def workbook(self, call: Call[Any, Any]) -> web.StreamResponse:
+        """From Postgres into a file, from that into the workbook's file, from that to the client: row by row all the way."""
         chosen = await selected(self._figures, call)
-        as_of = self._board.latest.as_of
+        as_of, rows = self._board.latest.as_of, self._downloads.performance_values(chosen.of)
+        with TemporaryDirectory(prefix="counterfoil-") as folder:
+            source, target = Path(folder) / "rows.csv", Path(folder) / "performance.xlsx"
+            async with while_there(call.request):
+                await write_rows(rows, source)
+                await self._renderer.run(
+                    draw_rows_as_workbook, "performance", as_of, PERFORMANCE_COLUMNS, source=source, target=target
+                )
+            return await _send(call.request, target, f"{chosen.campaign.id}-performance.xlsx")
 
-        async def draw() -> bytes:
-            rows = await workbook_rows(self._figures, chosen)
-            return await self._renderer.run(draw_rows_as_workbook, "performance", as_of, PERFORMANCE_COLUMNS, rows)
 
-        body = await self._kept.get(("workbook", chosen.campaign.id, call.query, access_of(call.caller)), draw)
-        return _document(body, XLSX, f"{chosen.campaign.id}-performance.xlsx", "attachment")
-
-
-def _document(body: bytes, content_type: str, filename: str, disposition: str) -> Answer:
-    headers = {"Content-Disposition": f'{disposition}; filename="{filename}"', "Cache-Control": "private, max-age=5"}
-    return Answer(value=body, content_type=content_type, headers=headers)
+async def _send(request: web.Request, path: Path, filename: str) -> web.StreamResponse:
+    headers = {"Content-Disposition": f'attachment; filename="{filename}"', "Cache-Control": "private, max-age=5"}
+    response = web.StreamResponse(headers=headers)
+    response.content_type, response.content_length = XLSX, path.stat().st_size
+    await response.prepare(request)
+    with path.open("rb") as file:
+        while chunk := file.read(BUFFER_BYTES):
+            await response.write(chunk)
+    await response.write_eof()
+    return response

@@ -27,8 +27,7 @@ from shared.web.csv_stream import head, stream_csv
 from shared.web.problems import Problem, not_found
 from shared.web.routes import Call, Fields, Route
 
-STALLED_SECONDS: Final = 60.0
-"""A client that takes nothing for this long is left alone: it would hold a connection for ever."""
+LOOK_SECONDS: Final = 0.5
 SLOT_SECONDS: Final = 10.0
 SCOPES: Final = ("reports", "store:*", "chain:*")
 QUERIES: Final[dict[Sheet, type[PeriodQuery]]] = {Sheet.LEDGER: LedgerQuery, Sheet.TIMESERIES: TimeseriesQuery}
@@ -105,12 +104,12 @@ class Sheets:
             raise period_problem(error) from None
         filename, counting = f"{chosen.campaign.id}-{sheet}.csv", _Counting()
         first = head(columns_of(sheet, interval), now=self._board.latest.as_of, plain=call.query.header == "plain")
-        async with self._slot(), rows as chunks, asyncio.timeout(None) as stalled:
+        async with self._slot(), while_there(call.request), rows as chunks:
             response = await stream_csv(
                 call.request,
                 filename=filename,
                 first=counting.heading(first),
-                chunks=counting.through(await _started(_with_crlf(chunks, stalled))),
+                chunks=counting.through(await _started(_with_crlf(chunks))),
                 headers={"Link": f'</v1/downloads/{counting.id}>; rel="describedby"'},
             )
         await self._figures.describe_download(counting.result(filename), token_id=call.caller.token_id)
@@ -127,6 +126,32 @@ class Sheets:
             yield
         finally:
             self._slots.release()
+
+
+@asynccontextmanager
+async def while_there(request: web.Request) -> AsyncIterator[None]:
+    """Ends the block, and the query in it, once its client is gone, be it that Postgres still works on the first row.
+
+    Raises ConnectionResetError then. A client that is there but takes nothing is let go of by `ConnectionGuard`.
+    """
+    clock = asyncio.get_running_loop()
+
+    async def watch(limit: asyncio.Timeout) -> None:
+        while request.transport is not None:  # noqa: ASYNC110 (aiohttp tells it in no other way)
+            await asyncio.sleep(LOOK_SECONDS)
+        limit.reschedule(clock.time())
+
+    try:
+        async with asyncio.timeout(None) as limit:
+            watching = asyncio.create_task(watch(limit), name="client is there")
+            try:
+                yield
+            finally:
+                watching.cancel()
+    except TimeoutError:
+        if request.transport is not None:
+            raise
+        raise ConnectionResetError("the client left") from None
 
 
 class _Counting:
@@ -155,11 +180,9 @@ class _Counting:
         self._bytes += len(chunk)
 
 
-async def _with_crlf(chunks: AsyncIterator[bytes], stalled: asyncio.Timeout) -> AsyncIterator[bytes]:
+async def _with_crlf(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Line ends of the excel dialect. No cell holds a line end: control characters are refused where they come in."""
-    clock = asyncio.get_running_loop()
     async for chunk in chunks:
-        stalled.reschedule(clock.time() + STALLED_SECONDS)
         yield chunk.replace(b"\n", b"\r\n")
 
 

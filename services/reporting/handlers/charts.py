@@ -14,7 +14,7 @@ from services.reporting.domain.charts.times import burn_down, daily, days_to_red
 from services.reporting.domain.periods import days_between, local_day
 from services.reporting.handlers.freshness import Freshness
 from services.reporting.handlers.selecting import Selected
-from services.reporting.store.reading import FigureStore
+from services.reporting.store.reading import FigureStore, Row
 
 KEPT_SECONDS: Final = 5.0
 KEPT_BYTES: Final = 64 * 1024 * 1024
@@ -33,16 +33,32 @@ def scene_of(selected: Selected, freshness: Freshness, *, only: str = "") -> Sce
 
 
 async def work_out(
-    store: FigureStore, name: ChartName, selected: Selected, scene: Scene, *, by: str, asked_stores: Sequence[str] | None
+    store: FigureStore,
+    name: ChartName,
+    selected: Selected,
+    scene: Scene,
+    *,
+    by: str = "chain",
+    asked_stores: Sequence[str] | None = None,
+    performance: Sequence[Row] | None = None,
 ) -> Chart:
-    """The data of a chart. `by`: what shares are of. `asked_stores`: the stores named in the request, to be marked."""
+    """The data of a chart. `by`: what shares are of. `asked_stores`: the stores named in the request, to be marked.
+
+    `performance`: that of the selection where it was read already.
+    """
     of = selected.of
     first, last = days_of(selected)
     match name:
-        case ChartName.TOP_STORES:
-            return top_stores(scene, await store.performance(of))
-        case ChartName.SHARE:
-            return share(scene, await store.performance(of), by=by)
+        case ChartName.TOP_STORES | ChartName.SHARE:
+            rows = performance if performance is not None else await store.performance(of)
+            return top_stores(scene, rows) if name is ChartName.TOP_STORES else share(scene, rows, by=by)
+        case ChartName.RATES | ChartName.RANK_HISTORY:
+            whole = replace(of, stores=None) if asked_stores else of
+            rows = performance if performance is not None else await store.performance(whole)
+            if name is ChartName.RATES:
+                return rates(scene, rows, asked_stores[0] if asked_stores else None)
+            days = days_between(max(first, last - timedelta(days=MOST_RANK_DAYS - 1)), last)
+            return rank_history(scene, rows, await store.store_days(of, None), days, asked_stores)
         case ChartName.DAILY:
             return daily(scene, await store.days(of), first, last)
         case ChartName.HEATMAP:
@@ -51,14 +67,6 @@ async def work_out(
             return outcomes(scene, await store.rejections_by_day(of), first, last)
         case ChartName.DAYS_TO_REDEEM:
             return days_to_redeem(scene, await store.days_to_redeem(of))
-        case ChartName.RATES:
-            everyone = await store.performance(replace(of, stores=None) if asked_stores else of)
-            return rates(scene, everyone, asked_stores[0] if asked_stores else None)
-        case ChartName.RANK_HISTORY:
-            everyone = await store.performance(replace(of, stores=None) if asked_stores else of)
-            gains = await store.store_days(of, None)
-            days = days_between(max(first, last - timedelta(days=MOST_RANK_DAYS - 1)), last)
-            return rank_history(scene, everyone, gains, days, asked_stores)
         case ChartName.BURN_DOWN:
             return await _burn_down(store, selected, scene)
     assert_never(name)

@@ -135,6 +135,12 @@ class DownloadStore:
             yield chunks
 
     @asynccontextmanager
+    async def performance_values(self, s: Selection) -> AsyncIterator[AsyncIterator[bytes]]:
+        """The same rows as bare values: shares as fractions, texts not made harmless."""
+        async with self._copy(queries.performance_values_csv, *_states(s), s.stores) as chunks:
+            yield chunks
+
+    @asynccontextmanager
     async def ledger(self, s: Selection, *, hash_players: bool, skip_rows: int) -> AsyncIterator[AsyncIterator[bytes]]:
         async with self._copy(queries.ledger_csv, *_span(s), hash_players, skip_rows) as chunks:
             yield chunks
