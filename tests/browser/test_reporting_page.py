@@ -2,6 +2,7 @@
 
 import csv
 import os
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,17 +12,21 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from services.reporting.app import ReportingSettings, run_job
 from shared.kafka.publishing import Publisher
-from tests.integration.reporting.system import Reporting, publish_outcomes, publish_reference, reporting_service
+from shared.postgres.connections import open_pool
+from tests.integration.reporting.system import Reporting, publish_outcomes, publish_reference, reporting_service, settings_of
 from tests.support.axe import axe_findings
 from tests.support.databases import Databases
 from tests.support.debian import CHROMIUM, find_program
+from tests.support.polling import poll_until
 from tests.support.topics import own_topics
 from tests.unit.reporting.history import History, make_history, recompute
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 DESK = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
+ONE_ROW = "ctid = (SELECT min(ctid) FROM store_totals WHERE store_id = 's-0000' AND batch_id = 'b-0')"
 
 
 @pytest.fixture(scope="module")
@@ -30,15 +35,22 @@ def history() -> History:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def reporting(kafka_server: str, databases: Databases, history: History) -> AsyncIterator[Reporting]:
+async def at(kafka_server: str, databases: Databases) -> AsyncIterator[ReportingSettings]:
+    """Where the module's service works: topics and a database of its own."""
     url = await databases.make("reporting")
-    async with own_topics(kafka_server) as kafka, Publisher(kafka) as publisher, reporting_service(kafka, url) as service:
+    async with own_topics(kafka_server) as kafka:
+        yield settings_of(kafka, url)
+    await databases.drop(url)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def reporting(at: ReportingSettings, history: History) -> AsyncIterator[Reporting]:
+    async with Publisher(at.kafka) as publisher, reporting_service(at.kafka, at.database_url) as service:
         await publish_reference(publisher, history)
         for partition, outcomes in enumerate(history.partitions):
             await publish_outcomes(publisher, partition, outcomes)
         await service.wait_for(sum(figures.accepted for figures in recompute(history).values()))
         yield service
-    await databases.drop(url)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -101,12 +113,38 @@ async def test_a_charts_data_is_one_click_away(browser: Browser, reporting: Repo
         await chart.get_by_role("button", name="Table").click()
         last = chart.locator("table tbody tr").last.locator("td")
         await expect(last.nth(2)).to_have_text(str(sum(f.score for f in recompute(history).values())))
+        await chart.get_by_role("button", name="Picture").click()
+        shown = chart.locator(".picture img")
+        await expect(shown).to_have_attribute("alt", re.compile("Redemptions by day · Spring 2026: "))
+        await expect(shown).to_have_js_property("naturalWidth", 960)
+        await expect(chart.locator(".data")).to_be_hidden()
         async with page.context.expect_page() as opened:
             await chart.get_by_role("link", name="SVG").click(modifiers=["Control"])
         picture = await opened.value
         await expect(picture.locator("svg title").first).to_contain_text("Redemptions by day")
         background = await picture.locator("svg rect").nth(1).evaluate("node => getComputedStyle(node).fill")
         assert background == "rgb(251, 250, 247)", "the policy lets the picture have its colours"
+        assert await picture.evaluate("document.fonts.ready.then(fonts => [...fonts].some(font => font.status === 'loaded'))")
+
+
+async def test_a_broken_identity_is_seen_on_the_page_and_in_the_metrics(
+    browser: Browser, reporting: Reporting, at: ReportingSettings
+) -> None:
+    """One figure is changed behind the service's back; a check that runs by itself finds it, and it is put right again."""
+    async with open_pool(at.database_url, schema="reporting") as pool:
+        for change, wanted, seen in (("+ 1", "failed", "1 figure does not agree: spring"), ("- 1", "done", "agree")):
+            await pool.execute(f"UPDATE store_totals SET reversed = reversed {change} WHERE {ONE_ROW}")
+            assert (await run_job(at, "identity")).state == wanted
+            await poll_until(lambda failed=wanted == "failed": shown_difference(reporting, failed), what="the metric")
+            async with signed_in(browser, reporting) as page:
+                await expect(page.locator("#identity")).to_contain_text(seen)
+                await expect(page.locator("#identity")).to_have_class("alarm" if wanted == "failed" else "muted")
+                await shot(page, f"identity-{wanted}")
+
+
+async def shown_difference(reporting: Reporting, failed: bool) -> bool:
+    found = re.search(r"^counterfoil_reporting_identity_differences ([\d.]+)$", await reporting.text("/metrics"), re.MULTILINE)
+    return found is not None and (float(found[1]) > 0) is failed
 
 
 async def test_filters_live_in_the_address(browser: Browser, reporting: Reporting, history: History) -> None:

@@ -140,13 +140,14 @@ function drawRanks(plot, chart) {
   const stores = chart.columns.slice(1);
   const options = base(plot, { y: "rank" });
   options.legend = { show: true, live: true };
-  options.scales = { x: along, y: { dir: -1, range: () => [0.5, 15.5] } };
-  options.axes[1].splits = () => [1, 5, 10, 15];
+  const lowest = Math.min(15, Math.max(2, ...chart.rows.flatMap((row) => row.slice(1)).filter((rank) => rank != null)));
+  options.scales = { x: along, y: { dir: -1, range: () => [0.5, lowest + 0.5] } };
+  options.axes[1].splits = () => [1, 5, 10, 15].filter((rank) => rank <= lowest);
   options.axes[1].values = (_, ticks) => ticks.map(String);
   place(plot, {
     ...options,
-    series: [dated, ...stores.map((store, n) => ({ label: store.length > 18 ? `${store.slice(0, 17)}…` : store, stroke: n < 3 ? series(n) : color("--rest"), width: n < 3 ? 2.5 : 1.5, points: { show: chart.rows.length < 2 }, value: figure }))].slice(0, 6),
-  }, [chart.rows.map((row) => seconds(row[0])), ...stores.map((_, n) => chart.rows.map((row) => row[n + 1]))].slice(0, 6));
+    series: [dated, ...stores.map((store, n) => ({ label: store.length > 18 ? `${store.slice(0, 17)}…` : store, stroke: n < 3 ? series(n) : color("--rest"), width: n < 3 ? 2.5 : 1.5, points: { show: chart.rows.length < 2 }, value: figure }))],
+  }, [chart.rows.map((row) => seconds(row[0])), ...stores.map((_, n) => chart.rows.map((row) => row[n + 1]))]);
 }
 
 function drawLine(plot, chart) {
@@ -158,9 +159,9 @@ function drawLine(plot, chart) {
 
 function drawColumns(plot, labels, values, y) {
   const options = base(plot, { y });
-  const every = Math.ceil(labels.length / 10);
+  const every = () => Math.max(1, Math.ceil(labels.length * 48 / Math.max(240, plot.clientWidth - 64)));
   options.scales = { x: { time: false, range: [-0.6, labels.length - 0.4] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } };
-  options.axes[0].splits = () => labels.map((_, n) => n).filter((n) => n % every === 0);
+  options.axes[0].splits = () => labels.map((_, n) => n).filter((n) => n % every() === 0);
   options.axes[0].values = (_, ticks) => ticks.map((n) => labels[n]);
   place(plot, {
     ...options, series: [{ label: "From", value: (_, n) => (n == null ? "–" : labels[n]) }, { label: y, fill: color("--accent"), paths: bars(0.85), points: { show: false }, value: figure }],

@@ -72,7 +72,7 @@ async function showCharts(summary) {
       const plot = figure.querySelector(".plot");
       plot.setAttribute("aria-label", `${chart.title}: ${chart.headline}. ${chart.subtitle}`);
       drawChart(plot, name, chart);
-      offerTable(figure, chart);
+      offerViews(figure, chart, figure.querySelector("a[data-kind=svg]").href);
       if (name === "daily") {
         spark("spark-redeemed", chart.rows.map((row) => row[2]));
         if (summary?.issued) spark("spark-rate", chart.rows.map((row) => row[2] / summary.issued));
@@ -85,17 +85,25 @@ async function showCharts(summary) {
   }
 }
 
-function offerTable(figure, chart) {
-  const button = figure.querySelector(".toggle");
-  const [plot, data] = [figure.querySelector(".plot"), figure.querySelector(".data")];
-  button.onclick = () => {
-    const wanted = button.getAttribute("aria-pressed") !== "true";
-    if (wanted && !data.firstChild) data.append(tableOf(chart));
-    button.setAttribute("aria-pressed", String(wanted));
-    button.textContent = wanted ? "Chart" : "Table";
-    data.hidden = !wanted;
-    plot.hidden = wanted;
+// Three views of one chart: drawn here, as a table, and as the picture that files and reports have. A pressed button leads back.
+function offerViews(figure, chart, picture) {
+  const views = { plot: figure.querySelector(".plot"), data: figure.querySelector(".data"), picture: figure.querySelector(".picture") };
+  const fill = {
+    data: () => tableOf(chart),
+    picture: () => {
+      const image = document.createElement("img");
+      image.alt = `${chart.title}: ${chart.headline}. ${chart.subtitle}`;
+      image.src = picture;
+      return image;
+    },
   };
+  const buttons = figure.querySelectorAll("button[data-view]");
+  const show = (wanted) => {
+    if (wanted !== "plot" && !views[wanted].firstChild) views[wanted].append(fill[wanted]());
+    for (const [name, view] of Object.entries(views)) view.hidden = name !== wanted;
+    for (const button of buttons) button.setAttribute("aria-pressed", String(button.dataset.view === wanted));
+  };
+  for (const button of buttons) button.onclick = () => show(button.getAttribute("aria-pressed") === "true" ? "plot" : button.dataset.view);
 }
 
 function tableOf(chart) {
