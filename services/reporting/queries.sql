@@ -328,22 +328,34 @@ WHERE ($2::date IS NULL OR day >= $2) AND ($3::date IS NULL OR day < $3) AND ($4
 ORDER BY board, day, "position" NULLS LAST, store_id
 
 -- name: days
--- The days of the campaign's zone on which anything happened, with their sums.
+-- The days of the campaign's zone on which anything happened, with their sums. Hours are added up before they are made days of.
+WITH hours AS (
+    SELECT hour, utc_offset, sum(accepted) AS accepted, sum(reversed) AS reversed, sum(reopened) AS reopened,
+        sum(rejected) AS rejected
+    FROM hourly_facts
+    WHERE campaign_id = $1 AND ($2::timestamptz IS NULL OR (hour >= $2 AND hour < $3))
+        AND ($4::text[] IS NULL OR store_id = ANY ($4))
+    GROUP BY hour, utc_offset
+)
 SELECT ((hour + utc_offset * interval '1 second') AT TIME ZONE 'UTC')::date AS day, sum(accepted)::bigint AS accepted,
     sum(reversed)::bigint AS reversed, sum(reopened)::bigint AS reopened, sum(rejected)::bigint AS rejected
-FROM hourly_facts
-WHERE campaign_id = $1 AND ($2::timestamptz IS NULL OR (hour >= $2 AND hour < $3)) AND ($4::text[] IS NULL OR store_id = ANY ($4))
+FROM hours
 GROUP BY 1
 ORDER BY 1
 
 -- name: weekday_hours
 -- Redemptions by weekday (1 is Monday) and hour of the campaign's zone.
-SELECT extract(isodow FROM at)::integer AS weekday, extract(hour FROM at)::integer AS hour, sum(accepted - reversed)::bigint AS redeemed
-FROM (SELECT (hour + utc_offset * interval '1 second') AT TIME ZONE 'UTC' AS at, accepted, reversed FROM hourly_facts
+WITH hours AS (
+    SELECT (hour + utc_offset * interval '1 second') AT TIME ZONE 'UTC' AS at, sum(accepted - reversed) AS redeemed
+    FROM hourly_facts
     WHERE campaign_id = $1 AND ($2::timestamptz IS NULL OR (hour >= $2 AND hour < $3))
-        AND ($4::text[] IS NULL OR store_id = ANY ($4))) AS local
+        AND ($4::text[] IS NULL OR store_id = ANY ($4))
+    GROUP BY hour, utc_offset
+)
+SELECT extract(isodow FROM at)::integer AS weekday, extract(hour FROM at)::integer AS hour, sum(redeemed)::bigint AS redeemed
+FROM hours
 GROUP BY 1, 2
-HAVING sum(accepted - reversed) <> 0
+HAVING sum(redeemed) <> 0
 
 -- name: rejections_by_day
 -- Rejected requests by day and outcome.
@@ -355,23 +367,30 @@ GROUP BY day, outcome
 ORDER BY day, outcome
 
 -- name: store_days
--- The score that some stores made on each day, from the facts.
-SELECT store_id, ((hour + utc_offset * interval '1 second') AT TIME ZONE 'UTC')::date AS day, sum(accepted - reversed)::bigint AS score
+-- What stores did on each day of the campaign's zone, and the score that they made, from the facts.
+SELECT store_id, ((hour + utc_offset * interval '1 second') AT TIME ZONE 'UTC')::date AS day, sum(accepted)::bigint AS accepted,
+    sum(reversed)::bigint AS reversed, sum(reopened)::bigint AS reopened, sum(accepted - reversed)::bigint AS score
 FROM hourly_facts
 WHERE campaign_id = $1 AND ($2::timestamptz IS NULL OR (hour >= $2 AND hour < $3)) AND ($4::text[] IS NULL OR store_id = ANY ($4))
     AND store_id <> ''
 GROUP BY 1, 2
-HAVING sum(accepted - reversed) <> 0
+HAVING sum(accepted + reversed) <> 0
 
 -- name: days_to_redeem
--- How many days after its batch was published each code was redeemed: redemptions (not reversed) by whole days.
-SELECT greatest(0, floor(extract(epoch FROM l.occurred_at - b.published_at) / 86400))::integer AS days, count(*) AS redeemed
-FROM ledger AS l JOIN batches AS b ON b.id = l.batch_id
-WHERE l.campaign_id = $1 AND ($2::timestamptz IS NULL OR (l.occurred_at >= $2 AND l.occurred_at < $3))
-    AND ($4::text[] IS NULL OR l.store_id = ANY ($4)) AND b.published_at IS NOT NULL
-    AND NOT EXISTS (SELECT FROM reversals AS r
-        WHERE r.campaign_id = $1 AND r.redeemed_at = l.occurred_at AND r.redemption_id = l.redemption_id)
+-- How many days after its batch was published each code was redeemed: redemptions (less reversals) by whole days.
+SELECT greatest(0, date_part('day', c.at - b.published_at))::integer AS days, sum(c.codes)::bigint AS redeemed
+FROM (
+    SELECT l.batch_id, l.occurred_at AS at, 1 AS codes FROM ledger AS l
+    WHERE l.campaign_id = $1 AND ($2::timestamptz IS NULL OR (l.occurred_at >= $2 AND l.occurred_at < $3))
+        AND ($4::text[] IS NULL OR l.store_id = ANY ($4))
+    UNION ALL
+    SELECT r.batch_id, r.redeemed_at, -1 FROM reversals AS r
+    WHERE r.campaign_id = $1 AND ($2::timestamptz IS NULL OR (r.redeemed_at >= $2 AND r.redeemed_at < $3))
+        AND ($4::text[] IS NULL OR r.store_id = ANY ($4))
+) AS c JOIN batches AS b ON b.id = c.batch_id
+WHERE b.published_at IS NOT NULL
 GROUP BY 1
+HAVING sum(c.codes) > 0
 ORDER BY 1
 
 -- name: supply_changes

@@ -1,7 +1,7 @@
 """Opening pools and connections that cannot hold others up when their process is paused (rule 5)."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
@@ -34,12 +34,21 @@ async def open_pool(
     max_size: int = 10,
     command_timeout: float | None = COMMAND_TIMEOUT_SECONDS,
     wait_seconds: float = 60.0,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[asyncpg.Pool]:
     """A pool on one schema; waits for a server that is not there yet. Values of jsonb are Python's, through orjson.
 
+    `settings` are Postgres' own, of each connection, beside those that all connections have.
+
     Raises what asyncpg raises when the server refuses us for good, or is still away after `wait_seconds`.
     """
-    pool = await _patiently(url, schema, min_size, max_size, command_timeout, wait_seconds)
+    making = {
+        "min_size": min_size,
+        "max_size": max_size,
+        "command_timeout": command_timeout,
+        "server_settings": {**_server_settings(schema), **(settings or {})},
+    }
+    pool = await _patiently(url, wait_seconds, making)
     try:
         yield pool
     finally:
@@ -59,21 +68,11 @@ async def connect(url: str, *, schema: str, **settings: Any) -> asyncpg.Connecti
     return connection
 
 
-async def _patiently(
-    url: str, schema: str, min_size: int, max_size: int, command_timeout: float | None, wait_seconds: float
-) -> asyncpg.Pool:
+async def _patiently(url: str, wait_seconds: float, making: Mapping[str, Any]) -> asyncpg.Pool:
     deadline = asyncio.get_running_loop().time() + wait_seconds
     while True:
         try:
-            return await asyncpg.create_pool(
-                url,
-                min_size=min_size,
-                max_size=max_size,
-                command_timeout=command_timeout,
-                timeout=10,
-                server_settings=_server_settings(schema),
-                init=_prepare,
-            )
+            return await asyncpg.create_pool(url, timeout=10, init=_prepare, **making)
         except Exception as error:
             if not is_retryable(error) or asyncio.get_running_loop().time() > deadline:
                 raise

@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -135,7 +136,7 @@ async def test_a_broken_identity_is_seen_on_the_page_and_in_the_metrics(
         for change, wanted, seen in (("+ 1", "failed", "1 figure does not agree: spring"), ("- 1", "done", "agree")):
             await pool.execute(f"UPDATE store_totals SET reversed = reversed {change} WHERE {ONE_ROW}")
             assert (await run_job(at, "identity")).state == wanted
-            await poll_until(lambda failed=wanted == "failed": shown_difference(reporting, failed), what="the metric")
+            await poll_until(partial(shown_difference, reporting, wanted == "failed"), what="the metric")
             async with signed_in(browser, reporting) as page:
                 await expect(page.locator("#identity")).to_contain_text(seen)
                 await expect(page.locator("#identity")).to_have_class("alarm" if wanted == "failed" else "muted")

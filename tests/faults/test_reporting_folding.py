@@ -1,5 +1,7 @@
 """Reporting killed in the middle, run in several copies, and fed repeats: every outcome counts once."""
 
+from functools import partial
+
 import asyncpg
 
 from services.reporting.store.jobs import CareStore
@@ -41,8 +43,7 @@ async def test_a_kill_at_any_instant_loses_and_doubles_nothing(kafka: KafkaConne
             await publish_outcomes(publisher, partition, outcomes)
         for share in (0.1, 0.4):
             async with process(kafka, url, ready=False, REPORTING_FOLD_RECORDS="7") as (_, victim):
-                least = share * wanted
-                await poll_until(lambda least=least: some_counted(pool, least), 60, every_seconds=0.005, what="some folding")
+                await poll_until(partial(some_counted, pool, share * wanted), 60, every_seconds=0.005, what="some folding")
                 victim.kill()
         assert await pool.fetchval(COUNTED) <= wanted
         async with process(kafka, url, ready=False):
@@ -109,7 +110,7 @@ async def test_folding_goes_on_exactly_where_postgres_was_cut_off(kafka: KafkaCo
             await publish_outcomes(publisher, partition, outcomes)
         for share in (0.1, 0.3, 0.5, 0.7):
             least = share * counted(history)
-            await poll_until(lambda least=least: some_counted(pool, least), 60, every_seconds=0.005, what="some folding")
+            await poll_until(partial(some_counted, pool, least), 60, every_seconds=0.005, what="some folding")
             wire.cut()
         await poll_until(lambda: all_counted(pool, history), 60, what="all outcomes")
         await agreed(pool, history)

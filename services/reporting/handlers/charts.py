@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections import OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Hashable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final, assert_never
 
@@ -32,6 +32,23 @@ def scene_of(selected: Selected, freshness: Freshness, *, only: str = "") -> Sce
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What was read of a selection already, for whoever works out several charts of it."""
+
+    performance: Sequence[Row]
+    store_days: Sequence[Row]
+
+    def days(self) -> list[Row]:
+        """The sums of all stores by day."""
+        sums: dict[date, Row] = {}
+        for row in self.store_days:
+            of_day = sums.setdefault(row["day"], {"day": row["day"], "accepted": 0, "reversed": 0, "reopened": 0})
+            for name in ("accepted", "reversed", "reopened"):
+                of_day[name] += row[name]
+        return list(sums.values())
+
+
 async def work_out(
     store: FigureStore,
     name: ChartName,
@@ -40,27 +57,25 @@ async def work_out(
     *,
     by: str = "chain",
     asked_stores: Sequence[str] | None = None,
-    performance: Sequence[Row] | None = None,
+    known: Known | None = None,
 ) -> Chart:
-    """The data of a chart. `by`: what shares are of. `asked_stores`: the stores named in the request, to be marked.
-
-    `performance`: that of the selection where it was read already.
-    """
+    """The data of a chart. `by`: what shares are of. `asked_stores`: the stores named in the request, to be marked."""
     of = selected.of
     first, last = days_of(selected)
     match name:
         case ChartName.TOP_STORES | ChartName.SHARE:
-            rows = performance if performance is not None else await store.performance(of)
+            rows = known.performance if known else await store.performance(of)
             return top_stores(scene, rows) if name is ChartName.TOP_STORES else share(scene, rows, by=by)
         case ChartName.RATES | ChartName.RANK_HISTORY:
             whole = replace(of, stores=None) if asked_stores else of
-            rows = performance if performance is not None else await store.performance(whole)
+            rows = known.performance if known else await store.performance(whole)
             if name is ChartName.RATES:
                 return rates(scene, rows, asked_stores[0] if asked_stores else None)
             days = days_between(max(first, last - timedelta(days=MOST_RANK_DAYS - 1)), last)
-            return rank_history(scene, rows, await store.store_days(of, None), days, asked_stores)
+            gains = known.store_days if known else await store.store_days(of, None)
+            return rank_history(scene, rows, gains, days, asked_stores)
         case ChartName.DAILY:
-            return daily(scene, await store.days(of), first, last)
+            return daily(scene, known.days() if known else await store.days(of), first, last)
         case ChartName.HEATMAP:
             return heatmap(scene, await store.weekday_hours(of))
         case ChartName.OUTCOMES:
@@ -68,17 +83,17 @@ async def work_out(
         case ChartName.DAYS_TO_REDEEM:
             return days_to_redeem(scene, await store.days_to_redeem(of))
         case ChartName.BURN_DOWN:
-            return await _burn_down(store, selected, scene)
+            return await _burn_down(store, selected, scene, known.days() if known and of.since is None else None)
     assert_never(name)
 
 
-async def _burn_down(store: FigureStore, selected: Selected, scene: Scene) -> Chart:
+async def _burn_down(store: FigureStore, selected: Selected, scene: Scene, days: Sequence[Row] | None) -> Chart:
     """Always of ever: how many codes are left does not depend on the days that are looked at."""
     campaign, zone = selected.campaign, selected.campaign.zone
     changes: dict[date, int] = defaultdict(int)
     for row in await store.supply_changes(selected.of):
         changes[local_day(row["at"], zone)] += row["codes"]
-    rows = await store.days(replace(selected.of, since=None, until=None))
+    rows = days if days is not None else await store.days(replace(selected.of, since=None, until=None))
     first = local_day(campaign.starts_at, zone)
     ends_on = local_day(campaign.ends_at - timedelta(seconds=1), zone)
     whole = replace(scene, period=None)
