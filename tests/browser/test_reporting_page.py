@@ -133,7 +133,10 @@ async def test_a_broken_identity_is_seen_on_the_page_and_in_the_metrics(
 ) -> None:
     """One figure is changed behind the service's back; a check that runs by itself finds it, and it is put right again."""
     async with open_pool(at.database_url, schema="reporting") as pool:
-        for change, wanted, seen in (("+ 1", "failed", "1 figure does not agree: spring"), ("- 1", "done", "agree")):
+        for change, wanted, seen in (
+            ("+ 1", "failed", "2 figures do not agree: spring, store s-0000, batch b-0: reversed"),
+            ("- 1", "done", "agree"),
+        ):
             await pool.execute(f"UPDATE store_totals SET reversed = reversed {change} WHERE {ONE_ROW}")
             assert (await run_job(at, "identity")).state == wanted
             await poll_until(partial(shown_difference, reporting, wanted == "failed"), what="the metric")
