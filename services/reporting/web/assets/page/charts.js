@@ -86,7 +86,7 @@ function base(plot, { y = "", legend = true, ...more }) {
   const axis = { stroke: color("--muted"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
   return {
     width: Math.max(280, plot.clientWidth), height: 250, tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC"),
-    legend: { show: legend }, cursor: { y: false, points: { size: 7 } }, padding: [10, 12, 0, 0],
+    legend: { show: legend }, cursor: { y: false, points: { size: 7 } }, padding: [10, 22, 0, 0],
     axes: [{ ...axis, grid: { show: false }, space: 64, values: (_, ticks) => ticks.map((t) => day.format(t * 1000)) }, { ...axis, size: 64, incrs: WHOLE, label: y, labelSize: 18, labelFont: "12px system-ui", values: (_, ticks) => ticks.map((t) => number.format(t)) }],
     ...more,
   };
