@@ -42,9 +42,11 @@ class Schedule:
         """Runs that were due before this moment are not made up any more."""
         return self.latest(now) - (self.made_up - 1) * self.every
 
-    def on(self, day: date) -> datetime:
-        """The run of a day: the last one that is due on it or before it."""
-        return self.latest(datetime.combine(day, time(23, 59, 59), tzinfo=UTC))
+    def on(self, day: date, now: datetime) -> datetime:
+        """The run of a day: the last one that was due on it or before it, up to now. Raises ValueError for a day to come."""
+        if day > now.date():
+            raise ValueError(f"{day} has not come yet")
+        return self.latest(min(now, datetime.combine(day, time(23, 59, 59), tzinfo=UTC)))
 
 
 def _monday(hour: int, minute: int) -> datetime:

@@ -2,6 +2,7 @@
 
 from datetime import UTC, date, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,8 +34,13 @@ def test_missed_runs_are_made_up_oldest_first_but_not_for_ever() -> None:
 
 
 def test_a_day_names_the_run_that_was_due_on_it() -> None:
-    assert SCHEDULES[JobName.DAILY_REPORT].on(date(2026, 11, 20)) == datetime(2026, 11, 20, 13, tzinfo=UTC)
-    assert SCHEDULES[JobName.WEEKLY_REPORT].on(date(2026, 11, 20)).date() == date(2026, 11, 16)
+    daily, weekly, hourly = (SCHEDULES[job] for job in (JobName.DAILY_REPORT, JobName.WEEKLY_REPORT, JobName.IDENTITY))
+    assert daily.on(date(2026, 11, 20), NOW) == datetime(2026, 11, 20, 13, tzinfo=UTC)
+    assert weekly.on(date(2026, 11, 20), NOW).date() == date(2026, 11, 16)
+    assert hourly.on(date(2026, 11, 20), NOW) == datetime(2026, 11, 20, 23, 5, tzinfo=UTC)
+    assert hourly.on(NOW.date(), NOW) == datetime(2026, 11, 25, 16, 5, tzinfo=UTC), "a timer that runs every hour"
+    with pytest.raises(ValueError, match="has not come"):
+        daily.on(date(2026, 11, 26), NOW)
 
 
 def test_a_report_is_about_yesterday_or_last_week() -> None:

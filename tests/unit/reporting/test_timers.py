@@ -1,6 +1,7 @@
 """The timers under deploy/ name jobs that are there, each once, at the hour at which it is due."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import yaml
@@ -14,8 +15,9 @@ def test_every_scheduled_job_has_a_systemd_timer() -> None:
     timers = {path.name: path.read_text() for path in (DEPLOY / "systemd").glob("*.timer")}
     assert set(timers) == {f"counterfoil-job-{job}.timer" for job in SCHEDULES}
     for job, schedule in SCHEDULES.items():
-        found = re.search(r"OnCalendar=.*?(\d\d):(\d\d):00 UTC", timers[f"counterfoil-job-{job}.timer"])
+        found = re.search(r"OnCalendar=.*?(\d\d|\*):(\d\d):00 UTC", timers[f"counterfoil-job-{job}.timer"])
         assert found is not None
+        assert (found[1] == "*") is (schedule.every < timedelta(days=1)), "hourly ones every hour"
         assert int(found[2]) == schedule.first.minute + 1, "just after it is due"
         assert f"counterfoil-job@{job}.service" in timers[f"counterfoil-job-{job}.timer"]
 
