@@ -248,7 +248,7 @@ WHERE $6::text[] IS NULL OR store_id = ANY ($6)
 
 -- name: count_rejections
 -- Rejected requests of a campaign, of all stores and of none, or of some stores only.
-SELECT coalesce(sum(rejected), 0)::bigint FROM hourly_facts
+SELECT coalesce(sum(rejected), 0)::bigint FROM store_totals
 WHERE campaign_id = $1 AND ($2::text[] IS NULL OR store_id = ANY ($2))
 
 -- name: count_rejections_between

@@ -38,7 +38,7 @@ NOW = datetime(2026, 12, 1, 4, 59, tzinfo=UTC)
 """The last minute of the campaign: all of its history is past, and nothing has expired."""
 
 FRESHNESS = Freshness(NOW, 0)
-SEEDS = range(4)
+SEEDS = range(3)
 
 
 @pytest.fixture
