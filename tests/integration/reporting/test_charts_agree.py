@@ -120,13 +120,13 @@ async def test_charts_over_time_agree(pool: asyncpg.Pool, seed: int) -> None:
     assert {n: value for n, value in enumerate(to_redeem.values) if value} == waited
 
 
+def refused_of(history: History) -> list[Outcome]:
+    """Refused requests that led to the campaign."""
+    return [o for o in history.outcomes if o.campaign_id and not o.duplicate and o.type.value == "redemption.rejected"]
+
+
 def refusals(history: History) -> dict[str, int]:
-    counted = Counter(
-        times.REASONS_IN_WORDS[o.outcome.value]
-        for o in history.outcomes
-        if o.campaign_id and not o.duplicate and o.type.value == "redemption.rejected"
-    )
-    return dict(counted)
+    return dict(Counter(times.REASONS_IN_WORDS[o.outcome.value] for o in refused_of(history)))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -163,6 +163,10 @@ async def test_sums_rows_csv_and_workbook_agree(pool: asyncpg.Pool, tmp_path: Pa
     summary = await summarise(FigureStore(pool), selected, FRESHNESS)
     for name in ("issued", "accepted", "redeemed", "reversed", "void", "outstanding", "score"):
         assert summary[name] == sum(getattr(f, name) for f in wanted.values()), name
+    since, until = selected.of.since or STARTS_AT, selected.of.until or NOW + timedelta(days=1)
+    players = {(o.platform, o.player_id) for o in kept_of(history) if since <= o.occurred_at < until}
+    assert summary["unique_players"] == len(players)
+    assert summary["rejected"] == sum(since <= o.occurred_at < until for o in refused_of(history))
     rows = {row["store_id"]: row for row in await list_performance(FigureStore(pool), selected)}
     csv_rows = dict(await performance_csv(pool, selected))
     sheet = await workbook(pool, selected, tmp_path)
