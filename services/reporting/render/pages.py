@@ -33,6 +33,7 @@ class Pages:
         self.title, self.subject = f"{report.campaign}: report", f"{report.when}; {report.footer}"
         self.canvas.setTitle(self.title)
         self.canvas.setAuthor("Counterfoil reporting")
+        self.canvas.setCreator("Counterfoil reporting")
         self.canvas.setSubject(self.subject)
         self.canvas.setKeywords(["redemptions", report.campaign])
         self.canvas.setViewerPreference("DisplayDocTitle", "true")
