@@ -243,6 +243,11 @@ class _SvgCanvas(renderSVG.SVGCanvas):  # type: ignore[misc]
         self._strokeColor = color
         self.style["stroke"] = "none" if color is None else f"#{color.hexval()[2:]}"
 
+    def line(self, x1: float, y1: float, x2: float, y2: float) -> None:
+        """As a line: reportlab's closed path goes there and back, which fills the gaps of a dashed one."""
+        style = self._formatStyle(renderSVG.LINE_STYLES)
+        self.currGroup.appendChild(renderSVG.transformNode(self.doc, "line", x1=x1, y1=y1, x2=x2, y2=y2, style=style))
+
 
 class _SvgRenderer(renderSVG._SVGRenderer):  # type: ignore[misc]  # noqa: SLF001 (made to be derived from)
     def __init__(self) -> None:
