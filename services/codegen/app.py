@@ -9,6 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from aiohttp import web
+
 from services.codegen.api.pages.words import FILTERS
 from services.codegen.api.routes import Handlers, api_routes, page_routes
 from services.codegen.consumer import MarksAge, outcome_group
@@ -102,25 +104,11 @@ async def running(settings: CodegenSettings, ring: KeyRing | None = None) -> Asy
         marks = MarksAge(ends, marking.places)
         overview = OverviewHandlers(database, ends)
         handlers = _handlers(settings, database, ring, announcements, marks, overview, on_cpu)
-        loader = Loader(
-            database,
-            ring,
-            on_cpu=on_cpu,
-            nudge=relay.nudge,
-            dead_after_seconds=settings.codegen_worker_dead_after_seconds,
-        )
+        dead_after = settings.codegen_worker_dead_after_seconds
+        loader = Loader(database, ring, on_cpu=on_cpu, nudge=relay.nudge, dead_after_seconds=dead_after)
         worker = Worker(loader, handlers.batches)
         readiness = _readiness(follower, relay, group)
-        pages = Pages(HERE / "web", filters=FILTERS)
-        app = build_web_app(
-            DESCRIPTION,
-            [*api_routes(handlers), *page_routes(handlers, pages, tokens)],
-            tokens=tokens,
-            readiness=readiness,
-            unavailable=is_unavailable,
-            pages=pages,
-            requests_a_minute=settings.http_requests_a_minute,
-        )
+        app = _web_app(settings, handlers, tokens, readiness)
         url = await stack.enter_async_context(serving(app, host=settings.host, port=settings.port))
         tasks = {
             "tokens": follower.run,
@@ -208,6 +196,19 @@ def _handlers(
         tokens=TokenHandlers(database, announcements),
         audit=AuditHandlers(database),
         overview=overview,
+    )
+
+
+def _web_app(settings: CodegenSettings, handlers: Handlers, tokens: TokenDirectory, readiness: Readiness) -> web.Application:
+    pages = Pages(HERE / "web", filters=FILTERS)
+    return build_web_app(
+        DESCRIPTION,
+        [*api_routes(handlers), *page_routes(handlers, pages, tokens)],
+        tokens=tokens,
+        readiness=readiness,
+        unavailable=is_unavailable,
+        pages=pages,
+        requests_a_minute=settings.http_requests_a_minute,
     )
 
 

@@ -16,6 +16,7 @@ from shared.contracts.codegen import BatchState
 from shared.web.problems import unreadable
 from shared.web.routes import Answer, Call, Fields, NoFields, Route, to_json
 
+ONE_BATCH: Final = "/v1/batches/{batch_id}"
 LOOK_SECONDS: Final = 0.2
 KEEP_ALIVE_SECONDS: Final = 15.0
 RESTING: Final = (BatchState.READY, BatchState.PUBLISHED, BatchState.FAILED, BatchState.CANCELLED)
@@ -79,7 +80,9 @@ class BatchRoutes:
         self._batches = batches
 
     def routes(self) -> list[Route]:
-        one = "/v1/batches/{batch_id}"
+        return [*self._orders(), *self._one_batch(), *self._actions()]
+
+    def _orders(self) -> list[Route]:
         return [
             Route(
                 method="POST",
@@ -111,9 +114,13 @@ class BatchRoutes:
                 query=BatchPageQuery,
                 answer=BatchPage,
             ),
+        ]
+
+    def _one_batch(self) -> list[Route]:
+        return [
             Route(
                 method="GET",
-                path=one,
+                path=ONE_BATCH,
                 handler=refusing(self.read),
                 summary="A batch with its progress",
                 scopes=ADMIN,
@@ -122,7 +129,7 @@ class BatchRoutes:
             ),
             Route(
                 method="PATCH",
-                path=one,
+                path=ONE_BATCH,
                 handler=refusing(self.change),
                 summary="Pauses a batch: its codes are refused until it goes on",
                 scopes=ADMIN,
@@ -132,30 +139,33 @@ class BatchRoutes:
             ),
             Route(
                 method="GET",
-                path=f"{one}/progress",
+                path=f"{ONE_BATCH}/progress",
                 handler=refusing(self.progress),
                 summary="The batch as server-sent events, one for each change, until it rests",
                 scopes=ADMIN,
                 query=BatchQuery,
                 content_type="text/event-stream",
             ),
-            *(
-                Route(
-                    method="POST",
-                    path=f"{one}/{action}",
-                    handler=refusing(handler),
-                    summary=summary,
-                    scopes=ADMIN,
-                    body=NoFields,
-                    answer=BatchView,
-                    problems=(409,),
-                )
-                for action, handler, summary in (
-                    ("publish", self.publish, "Makes the codes valid; answers once the other services can know"),
-                    ("cancel", self.cancel, "Ends a batch that is not published; leaves no row of it"),
-                    ("resume", self.resume, "Goes on with a batch that failed, from its last loaded block"),
-                )
-            ),
+        ]
+
+    def _actions(self) -> list[Route]:
+        actions = (
+            ("publish", self.publish, "Makes the codes valid; answers once the other services can know"),
+            ("cancel", self.cancel, "Ends a batch that is not published; leaves no row of it"),
+            ("resume", self.resume, "Goes on with a batch that failed, from its last loaded block"),
+        )
+        return [
+            Route(
+                method="POST",
+                path=f"{ONE_BATCH}/{action}",
+                handler=refusing(handler),
+                summary=summary,
+                scopes=ADMIN,
+                body=NoFields,
+                answer=BatchView,
+                problems=(409,),
+            )
+            for action, handler, summary in actions
         ]
 
     async def plan(self, call: Call[Any, BatchBody]) -> Plan:

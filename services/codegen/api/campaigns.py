@@ -94,12 +94,7 @@ class CampaignRoutes:
                 answer=CampaignPage,
             ),
             Route(
-                method="GET",
-                path=one,
-                handler=refusing(self.read),
-                summary="Reads a campaign",
-                scopes=ADMIN,
-                answer=Campaign,
+                method="GET", path=one, handler=refusing(self.read), summary="Reads a campaign", scopes=ADMIN, answer=Campaign
             ),
             Route(
                 method="PATCH",
