@@ -66,9 +66,10 @@ class Publisher:
         try:
             async with asyncio.timeout(self._delivery_timeout_seconds):
                 with clients.outside():
-                    metadata = await producer.send_and_wait(
-                        self._connection.physical(topic), value, key=key, headers=list(headers), partition=partition
-                    )
+                    name = self._connection.physical(topic)
+                    if partition is not None:
+                        await _know_partition(producer, name, partition)
+                    metadata = await producer.send_and_wait(name, value, key=key, headers=list(headers), partition=partition)
         except (Retryable, TimeoutError) as error:
             await self._abandon(producer)
             raise Retryable(f"Kafka did not take a record of {topic}: {type(error).__name__}: {error}") from error
