@@ -38,7 +38,8 @@ def axe_source(cache: Path | None = None) -> str:
 
 async def axe_findings(page: Page) -> list[str]:
     """What axe has to say of the page as it stands, a line each; none when all is well."""
-    await page.evaluate(axe_source())
+    if not await page.evaluate("'axe' in window"):
+        await page.evaluate(axe_source())
     result: Any = await page.evaluate("axe.run(document, {resultTypes: ['violations']})")
     return [
         f"{found['id']}: {found['help']} at {', '.join(' '.join(map(str, node['target'])) for node in found['nodes'][:5])}"
