@@ -73,6 +73,11 @@ WHERE stores.id = s.id;
 -- A page of stores in the order of their ids.
 SELECT * FROM stores WHERE id > $1 ORDER BY id LIMIT $2;
 
+-- name: find_stores
+-- A page of the stores whose id or name holds a text, whatever the case, in the order of their ids; an empty text is in all.
+SELECT * FROM stores WHERE id > $1 AND (strpos(lower(id), lower($3)) > 0 OR strpos(lower(name), lower($3)) > 0)
+ORDER BY id LIMIT $2;
+
 -- name: count_stores
 -- How many stores there are.
 SELECT count(*) FROM stores;

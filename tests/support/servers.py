@@ -5,6 +5,7 @@ tests are set apart on them by topic prefixes and databases of their own, so sev
 """
 
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -18,8 +19,6 @@ from deploy.local.places import default_cache
 
 KAFKA_VARIABLE: Final = "COUNTERFOIL_TEST_KAFKA"
 POSTGRES_VARIABLE: Final = "COUNTERFOIL_TEST_POSTGRES"
-TEST_KAFKA_PORT: Final = 29092
-TEST_POSTGRES_PORT: Final = 25432
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +33,7 @@ class Servers:
 def running_kafka(folder: Path) -> Iterator[str]:
     """A broker of its own in the folder, ended with the block. Gives host:port."""
     program = kafka.kafka_program(folder, default_cache())
-    client = ports.free_port(TEST_KAFKA_PORT)
+    client = ports.free_port(_any_port())
     at = kafka.KafkaPorts(client=client, controller=ports.free_port(client + 1, but_not={client}))
     try:
         kafka.start_kafka(program, at, ends_with_us=True)
@@ -47,7 +46,7 @@ def running_kafka(folder: Path) -> Iterator[str]:
 def running_postgres(folder: Path) -> Iterator[str]:
     """A server of its own in the folder, ended with the block, its data deleted. Gives the superuser's URL."""
     files = postgres.prepare_files(folder)
-    port = ports.free_port(TEST_POSTGRES_PORT)
+    port = ports.free_port(_any_port())
     program = postgres.postgres_program(folder, files, port)
     try:
         postgres.start_postgres(program, files, ends_with_us=True)
@@ -69,6 +68,11 @@ def session_postgres() -> Iterator[str]:
     """The superuser's URL of the server that the environment names, else of one of its own."""
     with ExitStack() as stack:
         yield os.environ.get(POSTGRES_VARIABLE) or stack.enter_context(running_postgres(_folder(stack, "postgres")))
+
+
+def _any_port() -> int:
+    """Where to look first: sessions that start at the same moment must not find the same port free."""
+    return secrets.choice(ports.FREE_PORTS)
 
 
 def _folder(stack: ExitStack, name: str) -> Path:

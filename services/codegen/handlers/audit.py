@@ -64,7 +64,7 @@ class AuditHandlers:
             last = await session.audit.last_audit_block()
         if last is None:
             return "Nothing is sealed yet; entries are sealed within a minute."
-        return f"Sealed up to entry {last.last_id:,} in {last.number:,} blocks; the last one's hash is {last.hash[:16]}…"
+        return f"Sealed up to entry {last.last_id:,}; block {last.number:,} was the last, its hash begins with {last.hash[:16]}"
 
 
 def _is_due(entries: Sequence[AuditEntry], now: datetime) -> bool:

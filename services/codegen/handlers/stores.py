@@ -1,6 +1,6 @@
 """Taking in lists of stores, all or nothing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +9,7 @@ import msgspec
 from services.codegen.domain.refusals import Missing
 from services.codegen.domain.stores import changes_to
 from services.codegen.handlers.announcing import Announcements, store_record
-from services.codegen.store.database import Database
+from services.codegen.store.database import Database, Session
 from shared.contracts.codegen import Store
 
 
@@ -31,28 +31,19 @@ class StoreHandlers:
         """Adds and replaces stores; the other services know of them when it returns. The same list again changes nothing."""
         async with self._database.transaction() as session:
             known = await session.stores.lock_stores([store.id for store in stores])
-            changes = changes_to(known, stores)
-            if changes.created:
-                await session.stores.insert_stores(changes.created, now)
-            if changes.updated:
-                await session.stores.update_stores(changes.updated, now)
-            done = StoresPut(created=len(changes.created), updated=len(changes.updated), unchanged=changes.unchanged)
-            touched = (*changes.created, *changes.updated)
-            ids = await session.outbox.insert_outbox([store_record(store) for store in touched])
-            if touched:
-                details = {"created": done.created, "updated": done.updated, "ids": [store.id for store in touched[:1_000]]}
-                await session.audit.insert_audit(now, actor, "stores.put", f"{len(touched)} stores", details)
+            done, ids = await _put(session, known, stores, actor=actor, now=now)
         await self._announcements.wait(ids)
         return done
 
     async def pause(self, store_id: str, paused: bool, *, actor: str, now: datetime) -> Store:
         """Stops or allows the redemption of a store's codes, everywhere. Raises Missing, NotYet."""
-        async with self._database.reading() as session:
-            known = await session.stores.stores_by_id([store_id])
-        if not known:
-            raise Missing("store")
-        store = msgspec.structs.replace(known[0], paused=paused)
-        await self.put([store], actor=actor, now=now)
+        async with self._database.transaction() as session:
+            known = await session.stores.lock_stores([store_id])
+            if store_id not in known:
+                raise Missing("store")
+            store = msgspec.structs.replace(known[store_id], paused=paused)
+            _, ids = await _put(session, known, [store], actor=actor, now=now)
+        await self._announcements.wait(ids)
         return store
 
     async def count(self) -> int:
@@ -62,3 +53,26 @@ class StoreHandlers:
     async def page(self, after: str, limit: int) -> Sequence[Store]:
         async with self._database.reading() as session:
             return await session.stores.list_stores(after, limit)
+
+    async def find(self, text: str, after: str, limit: int) -> Sequence[Store]:
+        """Stores whose id or name holds the text, whatever the case."""
+        async with self._database.reading() as session:
+            return await session.stores.find_stores(text, after, limit)
+
+
+async def _put(
+    session: Session, known: Mapping[str, Store], stores: Sequence[Store], *, actor: str, now: datetime
+) -> tuple[StoresPut, list[int]]:
+    """Stores what differs from the locked rows in `known`; what it did, and the records that wait in the outbox."""
+    changes = changes_to(known, stores)
+    if changes.created:
+        await session.stores.insert_stores(changes.created, now)
+    if changes.updated:
+        await session.stores.update_stores(changes.updated, now)
+    done = StoresPut(created=len(changes.created), updated=len(changes.updated), unchanged=changes.unchanged)
+    touched = (*changes.created, *changes.updated)
+    ids = await session.outbox.insert_outbox([store_record(store) for store in touched])
+    if touched:
+        details = {"created": done.created, "updated": done.updated, "ids": [store.id for store in touched[:1_000]]}
+        await session.audit.insert_audit(now, actor, "stores.put", f"{len(touched)} stores", details)
+    return done, ids

@@ -1,7 +1,7 @@
 """Making and ending tokens. A token's text leaves this module once, in the answer that made it."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -46,6 +46,11 @@ class TokenHandlers:
     async def page(self, after: str, limit: int) -> Sequence[TokenView]:
         async with self._database.reading() as session:
             return [row.view for row in await session.tokens.list_tokens(after, limit)]
+
+    async def names(self, ids: Collection[str]) -> Mapping[str, str]:
+        """The names of tokens by their ids; actors that are no tokens are left out."""
+        async with self._database.reading() as session:
+            return {row.view.id: row.view.name for row in await session.tokens.tokens_by_id(sorted(ids))}
 
 
 async def bootstrap(database: Database, *, now: datetime) -> NewTokenView:

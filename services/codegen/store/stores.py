@@ -33,6 +33,9 @@ class Stores:
     async def list_stores(self, after: str, limit: int) -> Sequence[Store]:
         return [_store(row) for row in await self._connection.fetch(queries.list_stores, after, limit)]
 
+    async def find_stores(self, text: str, after: str, limit: int) -> Sequence[Store]:
+        return [_store(row) for row in await self._connection.fetch(queries.find_stores, after, limit, text)]
+
     async def stores_by_id(self, ids: Sequence[str]) -> Sequence[Store]:
         return [_store(row) for row in await self._connection.fetch(queries.stores_by_id, list(ids))]
 

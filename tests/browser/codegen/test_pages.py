@@ -108,6 +108,27 @@ async def test_a_token_is_made_shown_once_and_revoked(admin: OpenBrowser, codege
     assert (await codegen.call("GET", "/v1/campaigns", token=secret)).status == 401
 
 
+async def test_a_store_is_found_and_the_audit_log_tells_who_added_it(admin: OpenBrowser, codegen: Codegen) -> None:
+    await codegen.make_stores(230)
+    opened = await admin()
+    page = await opened.open("/stores")
+    await page.get_by_role("link", name="More stores").click()
+    await expect(page.get_by_role("cell", name="s-00230", exact=True)).to_be_visible()
+    await page.get_by_label("Find a store by id or name").fill("STORE S-00017")
+    await page.get_by_role("button", name="Find").click()
+    await expect(page.get_by_role("row")).to_have_count(2)
+    await page.get_by_role("button", name="Pause Store s-00017").click()
+    await expect(page.get_by_role("cell", name="paused")).to_be_visible()
+    await page.get_by_label("Find a store by id or name").fill("nowhere")
+    await page.get_by_role("button", name="Find").click()
+    await expect(page.get_by_text("No store's id or name holds “nowhere”")).to_be_visible()
+    await opened.open("/audit")
+    row = page.get_by_role("row").filter(has_text="230 stores")
+    await expect(row.get_by_role("cell", name="first admin")).to_be_visible()
+    await expect(row.get_by_role("cell", name="created 230, updated 0")).to_be_visible()
+    assert opened.complaints == []
+
+
 async def test_a_change_without_the_pages_guard_is_refused(admin: OpenBrowser, codegen: Codegen) -> None:
     await codegen.make_campaign()
     opened = await admin()
@@ -132,6 +153,9 @@ async def test_every_page_is_readable_by_everyone(admin: OpenBrowser, codegen: C
     opened = await admin()
     for path in PAGES:
         page = await opened.open(path)
+        if path == "/campaigns/spring":
+            await page.get_by_role("button", name="By store").first.click()
+            await expect(page.get_by_role("cell", name="s-00001", exact=True)).to_be_visible()
         for width, scheme in product((390, 1280), SCHEMES):
             await page.set_viewport_size({"width": width, "height": 900})
             await page.emulate_media(color_scheme=scheme, reduced_motion="reduce")

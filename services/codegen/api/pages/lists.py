@@ -1,12 +1,14 @@
 """The pages of stores, tokens, the audit log and dead letters."""
 
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import Annotated, Final
 
 from aiohttp import web
+from pydantic import Field
 
-from services.codegen.api.answers import PageQuery, before_number, page_of
+from services.codegen.api.answers import PageQuery, after, before_number, page_of
 from services.codegen.api.pages.shell import PageCall, Shell, by, form_of, page_route, part_route
+from services.codegen.domain.audit import AuditEntry
 from services.codegen.domain.refusals import wrong
 from services.codegen.domain.stores import Unreadable, checked_stores, stores_from_csv
 from services.codegen.handlers.audit import AuditHandlers
@@ -16,6 +18,12 @@ from services.codegen.handlers.tokens import TokenHandlers
 from shared.web.routes import Route
 
 ROWS_SHOWN: Final = 200
+
+
+class StoreSearch(PageQuery):
+    """The stores whose id or name holds `find`."""
+
+    find: Annotated[str, Field(max_length=200)] = ""
 
 
 class ListPages:
@@ -31,7 +39,7 @@ class ListPages:
     def routes(self) -> list[Route]:
         page, refusing = self._shell.page, self._shell.refusing
         return [
-            page_route("GET", "/stores", page(self.stores)),
+            page_route("GET", "/stores", page(self.stores), query=StoreSearch),
             page_route("GET", "/tokens", page(self.tokens)),
             page_route("GET", "/audit", page(self.audit), query=PageQuery),
             page_route("GET", "/dead-letters", page(self.dead_letters)),
@@ -42,8 +50,20 @@ class ListPages:
         ]
 
     async def stores(self, call: PageCall) -> web.Response:
-        shown, count = await self._stores.page("", ROWS_SHOWN), await self._stores.count()
-        return await self._shell.render(call, "stores.html", title="Stores", current="/stores", stores=shown, store_count=count)
+        query: StoreSearch = call.query
+        found = await self._stores.find(query.find.strip(), after(query), ROWS_SHOWN + 1)
+        stores, cursor = page_of(found, ROWS_SHOWN, lambda store: store.id)
+        return await self._shell.render(
+            call,
+            "stores.html",
+            title="Stores",
+            current="/stores",
+            stores=stores,
+            store_count=await self._stores.count(),
+            find=query.find.strip(),
+            is_first=query.cursor is None,
+            next_cursor=cursor,
+        )
 
     async def tokens(self, call: PageCall) -> web.Response:
         shown = await self._tokens.page("", ROWS_SHOWN)
@@ -58,6 +78,8 @@ class ListPages:
             title="Audit log",
             current="/audit",
             entries=entries,
+            names=await self._tokens.names({entry.actor for entry in entries}),
+            details=_details,
             next_cursor=cursor,
             chain_words=await self._audit.chain_words(),
         )
@@ -90,6 +112,12 @@ class ListPages:
     async def revoke_token(self, call: PageCall) -> web.Response:
         await self._tokens.revoke(call.path["token_id"], **by(call))
         return self._shell.done(call.request, "It stopped working.", HX_Refresh="true")
+
+
+def _details(entry: AuditEntry) -> str:
+    """The single values of an entry's details; lists are counted in them already."""
+    values = {name: value for name, value in entry.details.items() if isinstance(value, str | int | float)}
+    return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
 
 
 def _end_of(day: str | None) -> datetime | None:
