@@ -12,7 +12,8 @@ from shared.contracts.sources import SourceGap
 from shared.contracts.topics import OUTCOMES
 from shared.environment import KafkaConnection
 from shared.kafka.errors import PartitionStopped, Retryable
-from shared.kafka.groups import PartitionGroup, PartitionReader
+from shared.kafka.groups import PartitionGroup
+from shared.kafka.reading import PartitionReader
 
 GROUP: Final = "counterfoil.codegen"
 BATCH_RECORDS: Final = 2_000

@@ -15,7 +15,7 @@ from shared.contracts.topics import BATCHES, CAMPAIGNS, OUTCOMES, STORES, TOKENS
 from shared.environment import KafkaConnection
 from shared.kafka.errors import OutOfRange, PartitionStopped, Retryable
 from shared.kafka.following import Apply, TopicFollower
-from shared.kafka.groups import PartitionReader
+from shared.kafka.reading import PartitionReader
 from shared.lifecycle import background
 from shared.postgres.errors import is_retryable
 from shared.web.tokens import TokenDirectory

@@ -16,8 +16,9 @@ from shared.contracts.topics import BATCHES, CAMPAIGNS, OUTCOMES, STANDINGS, STO
 from shared.environment import KafkaConnection
 from shared.kafka.errors import OutOfRange, PartitionStopped, Retryable
 from shared.kafka.following import Apply, TopicFollower
-from shared.kafka.groups import PartitionGroup, PartitionReader
+from shared.kafka.groups import PartitionGroup
 from shared.kafka.inspecting import LogInspector
+from shared.kafka.reading import PartitionReader
 from shared.kafka.records import Record
 from shared.postgres.errors import is_retryable
 from shared.telemetry import metrics

@@ -59,8 +59,8 @@ class _Followed:
 class TopicFollower:
     """Reads all partitions of some topics into callbacks, for as long as `run` runs.
 
-    `run` reconnects by itself with a growing pause and goes on where it was; an exception of a callback ends it. Partitions
-    that are added later are followed from their beginning.
+    `run` reconnects by itself and goes on where it was, after a pause that grows until it has been at the ends again; an
+    exception of a callback other than Retryable ends it. Partitions that are added later are followed from their beginning.
     """
 
     def __init__(
@@ -72,21 +72,19 @@ class TopicFollower:
         self._followed: dict[TopicPartition, _Followed] = {}
         self._consumer: AIOKafkaConsumer | None = None
         self._progress = asyncio.Condition()
+        self._pauses = growing_pauses()
 
     async def run(self) -> None:
         """Follows until it is cancelled."""
         for topic in self._apply:
             AGE.labels(topic).set_function(partial(self.seconds_since_end, topic))
-        pauses = growing_pauses()
         while True:
             try:
                 await self._follow_once()
             except Retryable as error:
-                pause = next(pauses)
+                pause = next(self._pauses)
                 log.warning("following is interrupted", topics=list(self._apply), error=str(error), pause_seconds=pause)
                 await asyncio.sleep(pause)
-            else:
-                pauses = growing_pauses()
 
     async def wait_loaded(self) -> None:
         """Returns when every topic has been applied up to an end that was asked for after the start."""
@@ -220,6 +218,7 @@ class TopicFollower:
         )
         if self._consumer is not consumer:
             raise Retryable("Kafka is away")
+        self._pauses = growing_pauses()
         for tp in partitions:
             self._followed[tp].at_end_as_of = max(asked_at, self._followed[tp].at_end_as_of)
         async with self._progress:

@@ -7,13 +7,12 @@ from typing import Any, Final
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
-from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 
 from shared.environment import KafkaConnection
 from shared.kafka import clients, lag
-from shared.kafka.errors import OutOfRange, PartitionStopped, Retryable
+from shared.kafka.errors import PartitionStopped, Retryable
 from shared.kafka.pauses import growing_pauses
-from shared.kafka.records import Record
+from shared.kafka.reading import PartitionReader, PartitionRevoked
 
 FINISH_SECONDS: Final = 6.0
 """What a loop has for ending its batch when its partition is taken away, before it is cancelled."""
@@ -21,128 +20,10 @@ FINISH_SECONDS: Final = 6.0
 STOPPED_RETRY_SECONDS: Final = 10.0
 """A stopped partition looks again this often whether an operator has mended it."""
 
-WORKS_AFTER_SECONDS: Final = 1.0
-"""A loop that stops does so when it looks for its place or at the first records from there; after this long it has not."""
-
 HEARTBEAT_MILLISECONDS: Final = 1_000
 """A member learns of a rebalance with its next heartbeat; the client's own three seconds would leave partitions idle."""
 
 log = structlog.get_logger(__name__)
-
-
-class PartitionRevoked(Exception):  # noqa: N818 (an everyday ending)
-    """The partition belongs to another member now, or the process is ending. A loop lets it pass."""
-
-
-class PartitionReader:
-    """One partition of a group, while it is ours. Reads from where its loop says, never from the committed offset (rule 1)."""
-
-    def __init__(self, consumer: AIOKafkaConsumer, topic: str, assigned: TopicPartition) -> None:
-        self.topic = topic
-        self.partition: int = assigned.partition
-        self.lag = lag.PartitionLag()
-        self._consumer = consumer
-        self.assigned = assigned
-        self._next: int | None = None
-        self._sought_at: float | None = None
-        self._revoked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-    @property
-    def revoked(self) -> bool:
-        return self._revoked.done()
-
-    @property
-    def works(self) -> bool:
-        """Whether the loop has found its place and has gone on from it for a while."""
-        return self._sought_at is not None and time.monotonic() - self._sought_at > WORKS_AFTER_SECONDS
-
-    def begin(self) -> None:
-        """The loop is started anew."""
-        self._sought_at = None
-
-    def seek(self, offset: int) -> None:
-        """The next fetch starts at this offset."""
-        self.lag.begin(offset)
-        self._sought_at = time.monotonic()
-        self._seek(offset)
-
-    async def fetch(self, max_records: int, wait_seconds: float) -> Sequence[Record]:
-        """The next records from the place of `seek`, in order; none when nothing came within `wait_seconds`.
-
-        Raises PartitionRevoked, OutOfRange where the log does not hold the place, Retryable when Kafka is away.
-        """
-        if self._next is None:
-            message = "seek before the first fetch"
-            raise AssertionError(message)
-        fetched = await self._unless_revoked(self._getmany(max_records, wait_seconds))
-        records = [record for record in fetched if record.offset >= self._next]
-        if len(records) != len(fetched):
-            self._seek(records[-1].offset + 1 if records else self._next)
-        if records:
-            self._next = records[-1].offset + 1
-            self.lag.fetched(records)
-        return records
-
-    async def pause(self, seconds: float) -> None:
-        """Waits; raises PartitionRevoked as soon as the partition is taken away."""
-        await self._unless_revoked(asyncio.sleep(seconds, result=[]))
-
-    async def commit(self, offset: int) -> None:
-        """Tells the group how far this partition is, for lag and rule 19 alone; that it fails now and then does no harm."""
-        self.lag.done(offset)
-        try:
-            with clients.outside():
-                await self._consumer.commit({self.assigned: offset})
-        except Retryable as error:
-            log.debug("offset not committed", topic=self.topic, partition=self.partition, error=str(error))
-
-    async def bounds(self) -> tuple[int, int]:
-        """The first offset that the log holds, and its end."""
-        with clients.outside():
-            first = await self._consumer.beginning_offsets([self.assigned])
-            end = await self._consumer.end_offsets([self.assigned])
-        return first[self.assigned], end[self.assigned]
-
-    def revoke(self) -> None:
-        if not self._revoked.done():
-            self._revoked.set_result(None)
-
-    def _seek(self, offset: int) -> None:
-        self._next = offset
-        self._consumer.seek(self.assigned, offset)
-
-    async def _getmany(self, max_records: int, wait_seconds: float) -> Sequence[Record]:
-        while True:
-            try:
-                with clients.outside():
-                    fetched = await self._consumer.getmany(
-                        self.assigned, timeout_ms=int(wait_seconds * 1000), max_records=max_records
-                    )
-            except Retryable as error:
-                if isinstance(error.__cause__, OffsetOutOfRangeError):
-                    raise OutOfRange(self.topic, self.partition, self._next or 0) from None
-                if not isinstance(error.__cause__, NoOffsetForPartitionError):
-                    raise
-                self._seek(self._next or 0)
-            else:
-                records: Sequence[Record] = fetched.get(self.assigned, [])
-                return records
-
-    async def _unless_revoked(self, work: Awaitable[Sequence[Record]]) -> Sequence[Record]:
-        if self._revoked.done():
-            asyncio.ensure_future(work).cancel()
-            raise PartitionRevoked
-        working = asyncio.ensure_future(work)
-        try:
-            waited: set[asyncio.Future[Any]] = {working, self._revoked}
-            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            if not working.done():
-                working.cancel()
-        if working.done() and not working.cancelled():
-            return working.result()
-        raise PartitionRevoked
-
 
 RunPartition = Callable[[PartitionReader], Awaitable[None]]
 
@@ -150,8 +31,9 @@ RunPartition = Callable[[PartitionReader], Awaitable[None]]
 class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
     """Joins a group and runs one loop for each partition that it is given.
 
-    A loop that raises Retryable is started again after a growing pause; one that raises PartitionStopped is looked at again
-    every ten seconds while the others go on; any other exception ends `run`, and with it the process.
+    A loop that raises Retryable is started again after a pause, which grows until it has worked for a while; one that raises
+    PartitionStopped is looked at again every ten seconds while the others go on; any other exception ends `run`, and with it
+    the process.
     """
 
     def __init__(
@@ -166,6 +48,7 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         self._loops: dict[int, tuple[PartitionReader, asyncio.Task[None]]] = {}
         self._failure: asyncio.Future[None] | None = None
         self._stopped: dict[int, PartitionStopped] = {}
+        self._pauses = growing_pauses()
 
     @property
     def stopped(self) -> dict[int, PartitionStopped]:
@@ -180,12 +63,11 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def run(self) -> None:
         """Works until it is cancelled; then lets the loops end their batches and leaves the group."""
-        pauses = growing_pauses()
         while True:
             try:
                 await self._join_once()
             except Retryable as error:
-                pause = next(pauses)
+                pause = next(self._pauses)
                 log.warning("group is interrupted", group=self._group, error=str(error), pause_seconds=pause)
                 await asyncio.sleep(pause)
 
@@ -247,6 +129,7 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
         await self._end_loops()
+        self._pauses = growing_pauses()
         if self._consumer is None:
             return
         for tp in sorted(assigned):
@@ -274,9 +157,9 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             while True:
                 pause = await self._attempt(reader)
-                await reader.pause(next(pauses) if pause is None else pause)
-                if pause is not None:
+                if pause is not None or reader.works:
                     pauses = growing_pauses()
+                await reader.pause(next(pauses) if pause is None else pause)
         except PartitionRevoked:
             return
         except asyncio.CancelledError:

@@ -19,8 +19,8 @@ from services.redemption.handlers import partition_loop, taking_over
 from services.redemption.handlers.deciding import Deciding
 from services.redemption.store.transactions import LedgerTransaction
 from shared.kafka import publishing
-from shared.kafka.groups import PartitionReader
 from shared.kafka.publishing import Publisher
+from shared.kafka.reading import PartitionReader
 
 Wrapped = Callable[..., Awaitable[Any]]
 

@@ -1,6 +1,7 @@
-"""The route table of ranking."""
+"""The route table of ranking, by subject."""
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Final
 
 from services.ranking.api.boards import RankingApi
@@ -19,41 +20,54 @@ from services.ranking.handlers.certified_answers import CertificateList, Certifi
 from shared.web.routes import Route
 
 READERS: Final = ("reports", "store:*", "chain:*")
+CAMPAIGN: Final = "/v1/campaigns/{campaign_id}"
+
+_read = partial(Route, method="GET", scopes=READERS)
+_page = partial(Route, scopes=None, hidden=True, reads=True)
 
 
 def routes(api: RankingApi, portal: Portal) -> Sequence[Route]:
-    campaign = "/v1/campaigns/{campaign_id}"
+    return [*_boards(api), *_stores(api), *_campaigns(api), *_pages(portal)]
+
+
+def _boards(api: RankingApi) -> list[Route]:
     return [
-        Route(
-            method="GET",
-            path=f"{campaign}/leaderboard",
+        _read(
+            path=f"{CAMPAIGN}/leaderboard",
             handler=api.leaderboard,
             summary="The stores of a campaign, best first",
-            scopes=READERS,
             query=LeaderboardQuery,
             answer=Leaderboard,
         ),
-        Route(
-            method="GET",
-            path=f"{campaign}/leaderboard/live",
+        _read(
+            path=f"{CAMPAIGN}/leaderboard/live",
             handler=api.live,
             summary="The same as server-sent events, at most one a second and only when it changed",
-            scopes=READERS,
             query=LeaderboardQuery,
             content_type="text/event-stream",
         ),
-        Route(
-            method="GET",
-            path=f"{campaign}/stores/{{store_id}}/standing",
+        _read(
+            path=f"{CAMPAIGN}/certificates",
+            handler=api.certificates,
+            summary="A certified window: its frozen table, the hash over it, and what changed since",
+            query=CertificateQuery,
+            answer=CertifiedWindow | CertificateList,
+        ),
+    ]
+
+
+def _stores(api: RankingApi) -> list[Route]:
+    return [
+        _read(
+            path=f"{CAMPAIGN}/stores/{{store_id}}/standing",
             handler=api.standing,
             summary="A store's rank, what it needs for the next, and its neighbours",
-            scopes=READERS,
             query=StandingQuery,
             answer=Standing,
         ),
         Route(
             method="POST",
-            path=f"{campaign}/standings",
+            path=f"{CAMPAIGN}/standings",
             handler=api.standings,
             summary="The ranks of a list of stores",
             scopes=READERS,
@@ -62,67 +76,42 @@ def routes(api: RankingApi, portal: Portal) -> Sequence[Route]:
             answer=Standings,
             reads=True,
         ),
-        Route(
-            method="GET",
-            path=f"{campaign}/certificates",
-            handler=api.certificates,
-            summary="A certified window: its frozen table, the hash over it, and what changed since",
-            scopes=READERS,
-            query=CertificateQuery,
-            answer=CertifiedWindow | CertificateList,
+        _read(
+            path=f"{CAMPAIGN}/stores/{{store_id}}/history",
+            handler=api.history,
+            summary="A store's rank on the all-time board at the end of each day",
+            answer=History,
         ),
-        Route(
-            method="GET",
-            path="/v1/campaigns",
-            handler=api.campaigns,
-            summary="The campaigns that have boards",
-            scopes=READERS,
-            answer=CampaignList,
-        ),
-        Route(
-            method="GET",
-            path=f"{campaign}/scopes",
-            handler=api.scopes,
-            summary="The regions, chains and peer groups that have a board",
-            scopes=READERS,
-            answer=ScopeList,
-        ),
-        Route(
-            method="GET",
-            path=f"{campaign}/stores",
+        _read(
+            path=f"{CAMPAIGN}/stores",
             handler=api.search,
             summary="Stores by a part of their name, with their ranks",
-            scopes=READERS,
             query=SearchQuery,
             answer=Standings,
         ),
-        Route(
-            method="GET",
-            path=f"{campaign}/stores/{{store_id}}/history",
-            handler=api.history,
-            summary="A store's rank on the all-time board at the end of each day",
-            scopes=READERS,
-            answer=History,
+    ]
+
+
+def _campaigns(api: RankingApi) -> list[Route]:
+    return [
+        _read(
+            path="/v1/campaigns",
+            handler=api.campaigns,
+            summary="The campaigns that have boards",
+            answer=CampaignList,
         ),
-        Route(
-            method="GET",
-            path="/",
-            handler=portal.page,
-            summary="The page for stores",
-            scopes=None,
-            query=PageQuery,
-            hidden=True,
+        _read(
+            path=f"{CAMPAIGN}/scopes",
+            handler=api.scopes,
+            summary="The regions, chains and peer groups that have a board",
+            answer=ScopeList,
         ),
-        Route(
-            method="POST",
-            path="/sign-in",
-            handler=portal.sign_in,
-            summary="Keeps a token",
-            scopes=None,
-            hidden=True,
-            reads=True,
-        ),
-        Route(
-            method="POST", path="/sign-out", handler=portal.sign_out, summary="Forgets it", scopes=None, hidden=True, reads=True
-        ),
+    ]
+
+
+def _pages(portal: Portal) -> list[Route]:
+    return [
+        _page(method="GET", path="/", handler=portal.page, summary="The page for stores", query=PageQuery),
+        _page(method="POST", path="/sign-in", handler=portal.sign_in, summary="Keeps a token"),
+        _page(method="POST", path="/sign-out", handler=portal.sign_out, summary="Forgets it"),
     ]

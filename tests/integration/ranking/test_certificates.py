@@ -13,8 +13,9 @@ import pytest
 from services.ranking.app import CannotRecount, rebuild, verify_certificate
 from shared.contracts.topics import REDEMPTION_GROUP, REQUESTS
 from shared.environment import KafkaConnection
-from shared.kafka.groups import PartitionGroup, PartitionReader
+from shared.kafka.groups import PartitionGroup
 from shared.kafka.inspecting import LogInspector
+from shared.kafka.reading import PartitionReader
 from tests.integration.ranking.system import (
     CAMPAIGN,
     ZONE,

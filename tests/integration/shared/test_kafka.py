@@ -2,19 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
 
 from shared.contracts.topics import BATCHES, CAMPAIGNS, OUTCOMES, REQUESTS
 from shared.environment import KafkaConnection
-from shared.kafka import groups
+from shared.kafka import following, groups, reading
 from shared.kafka.errors import OutOfRange, PartitionStopped, Retryable
 from shared.kafka.following import TopicFollower, from_the_end
-from shared.kafka.groups import PartitionGroup, PartitionReader
+from shared.kafka.groups import PartitionGroup
 from shared.kafka.inspecting import LogInspector
+from shared.kafka.pauses import FIRST_SECONDS, growing_pauses
 from shared.kafka.publishing import Publisher
+from shared.kafka.reading import PartitionReader
 from shared.kafka.records import NewRecord, Record
 from shared.kafka.topics import add_partitions, ensure_topics
 from tests.support.polling import poll_until
@@ -134,6 +136,63 @@ async def test_a_group_divides_partitions_and_takes_them_over(kafka: KafkaConnec
     assert sorted(seen[:100]) == [(p, n) for p in (0, 1) for n in range(50)]
     async with LogInspector(kafka) as log:
         assert await log.committed("g", REQUESTS.name) == {0: 50, 1: 51}
+
+
+FAILURES = 4
+
+
+@pytest.fixture
+def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses that followers and groups make, in seconds, as they begin."""
+    made: list[float] = []
+
+    def noted() -> Iterator[float]:
+        for pause in growing_pauses():
+            made.append(pause)
+            yield pause
+
+    monkeypatch.setattr(following, "growing_pauses", noted)
+    monkeypatch.setattr(groups, "growing_pauses", noted)
+    return made
+
+
+async def test_a_follower_that_has_recovered_begins_with_a_short_pause_again(
+    kafka: KafkaConnection, publisher: Publisher, pauses: list[float]
+) -> None:
+    await publisher.send(CAMPAIGNS.name, b"spring", b"1")
+    calls: list[int] = []
+
+    def apply(_partition: int, _records: Sequence[Record]) -> None:
+        calls.append(len(calls))
+        if len(calls) != FAILURES + 1:
+            raise Retryable("not now")
+
+    follower = TopicFollower(kafka, {CAMPAIGNS.name: apply})
+    async with running(follower):
+        await asyncio.wait_for(follower.wait_loaded(), 20)
+        await publisher.send(CAMPAIGNS.name, b"spring", b"2")
+        await poll_until(lambda: len(pauses) > FAILURES)
+    assert pauses[FAILURES - 1] > FIRST_SECONDS >= pauses[FAILURES]
+
+
+async def test_a_loop_that_has_worked_for_a_while_begins_with_a_short_pause_again(
+    kafka: KafkaConnection, pauses: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "WORKS_AFTER_SECONDS", 0.1)
+    attempts: list[int] = []
+
+    async def run(reader: PartitionReader) -> None:
+        if reader.partition == 0:
+            attempts.append(len(attempts))
+            if len(attempts) == FAILURES + 1:
+                reader.seek(0)
+                await reader.pause(0.2)
+            raise Retryable("not now")
+        await reader.pause(60)
+
+    async with running(PartitionGroup(kafka, topic=REQUESTS.name, group="g", run_partition=run)):
+        await poll_until(lambda: len(pauses) > FAILURES)
+    assert pauses[FAILURES - 1] > FIRST_SECONDS >= pauses[FAILURES]
 
 
 async def test_a_partition_that_stops_leaves_the_others_running(kafka: KafkaConnection, publisher: Publisher) -> None:
