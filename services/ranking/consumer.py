@@ -7,7 +7,7 @@ from typing import Final
 
 from services.ranking.domain.places import Place
 from services.ranking.handlers.boards import Boards
-from services.ranking.handlers.counting import Chunk, count_outcome, count_records
+from services.ranking.handlers.counting import Chunk, OutcomeCounter
 from services.ranking.handlers.folding import Folder
 from services.ranking.store.scores import ScoreStore
 from shared.contracts.sources import SourceGap
@@ -152,7 +152,7 @@ class OutcomeFold:
             self._reading_at[reader.partition] = records[-1].offset + 1
         before = [record for record in records if record.offset < (until or 0)]
         try:
-            return [count_records(place, before, self._boards.local_days)] if before else []
+            return [self._boards.count(place, before)] if before else []
         except SourceGap as gap:
             raise PartitionStopped(f"{gap}.", REBUILD_COMMAND) from gap
 
@@ -169,8 +169,9 @@ class OutcomeFold:
         except TimeoutError:
             raise Retryable("the campaigns' topic cannot be read to its end") from None
         for chunk in chunks:
+            counter = OutcomeCounter(chunk.changes, self._boards.local_days)
             for outcome in chunk.waiting:
-                if not count_outcome(chunk.changes, outcome, self._boards.local_days):
+                if not counter.count(outcome):
                     raise Retryable(f"the campaign {outcome.campaign_id} of an outcome is not known yet")
 
 

@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 ONE_DAY: Final = timedelta(days=1)
 ONE_MICROSECOND: Final = timedelta(microseconds=1)
-_QUARTERS_A_DAY: Final = 96
-_REGULAR_FROM: Final = date(1972, 5, 1).toordinal() * _QUARTERS_A_DAY
-"""Since Liberia left UTC-0:44:30, every zone's offset and every change of one is a multiple of a quarter of an hour."""
+QUARTER_US: Final = 900_000_000
+_REGULAR_FROM: Final = (date(1972, 5, 1) - EPOCH.date()).days * 96
+"""The first quarter of an hour since 1970 from which on each is of one local day, whatever the zone: since Liberia left
+UTC-0:44:30, every zone's offset and every change of one is a multiple of a quarter of an hour."""
 _REMEMBERED_QUARTERS: Final = 100_000
 
 
@@ -58,6 +59,16 @@ def microseconds_of(moment: datetime) -> int:
     return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
+def moment_of(microseconds: int) -> datetime:
+    """The moment of so many microseconds since 1970, in UTC."""
+    return EPOCH + timedelta(microseconds=microseconds)
+
+
+def is_of_one_day(moment_us: int) -> bool:
+    """Whether the quarter of an hour of this moment (counted in UTC) belongs to one local day in every zone."""
+    return moment_us // QUARTER_US >= _REGULAR_FROM
+
+
 class LocalDays:
     """The days of a time zone. Remembers the days of the quarters of an hour that it was asked for."""
 
@@ -67,11 +78,13 @@ class LocalDays:
 
     def day_of(self, moment: datetime) -> date:
         """The local date of an aware moment."""
-        if moment.tzinfo is not UTC:
-            moment = moment.astimezone(UTC)
-        quarter = moment.toordinal() * _QUARTERS_A_DAY + moment.hour * 4 + moment.minute // 15
+        return self.day_of_us(microseconds_of(moment))
+
+    def day_of_us(self, moment_us: int) -> date:
+        """The local date of a moment in microseconds since 1970."""
+        quarter = moment_us // QUARTER_US
         day = self._day_of_quarter.get(quarter)
-        return self._look_up(quarter, moment) if day is None else day
+        return self._look_up(quarter, moment_us) if day is None else day
 
     def starts_at(self, day: date) -> datetime:
         """The first moment of a local day, in UTC (where the clock skips midnight, the moment of the change)."""
@@ -81,9 +94,9 @@ class LocalDays:
         """The moment at which the next local day begins, in UTC."""
         return self.starts_at(day + ONE_DAY)
 
-    def _look_up(self, quarter: int, moment: datetime) -> date:
-        day = moment.astimezone(self.zone).date()
-        if quarter >= _REGULAR_FROM:
+    def _look_up(self, quarter: int, moment_us: int) -> date:
+        day = moment_of(moment_us).astimezone(self.zone).date()
+        if is_of_one_day(moment_us):
             if len(self._day_of_quarter) >= _REMEMBERED_QUARTERS:
                 self._day_of_quarter.clear()
             self._day_of_quarter[quarter] = day

@@ -4,7 +4,7 @@ Reading a table that exists costs no sorting; it is as old as the last refresh. 
 it is asked for, and from then on refreshed with the others.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -15,7 +15,7 @@ from services.ranking.domain.boards import Board, Counts, Measure, rank_all, ran
 from services.ranking.domain.calendar import ONE_DAY, ONE_MICROSECOND, LocalDays, Period, Window, period_before, period_of
 from services.ranking.domain.kept import BestRanks, Frozen, KeptBoard, KeptFrozen, KeptRanks, KeptTable
 from services.ranking.domain.roster import OVERALL, Roster, Scope, StoreFacts
-from services.ranking.domain.scores import CampaignScores, DayScore, Integers
+from services.ranking.domain.scores import CampaignScores, DayTotals, Integers
 from services.ranking.domain.tables import Table, TableName
 
 UNREAD_REFRESHES: Final = 2_400
@@ -63,8 +63,8 @@ class CampaignBoards:
         self.facts = facts
         self._facts_changes += 1
 
-    def add_day(self, day: date, scores: Iterable[tuple[str, DayScore]]) -> None:
-        self._scores.add_day(day, scores)
+    def add_day(self, day: date, totals: DayTotals) -> None:
+        self._scores.add_day(day, totals)
 
     def set_issued(self, batch_id: str, issued_by_store: Mapping[str, int]) -> None:
         """The codes that a published batch gave to each store; nothing for a batch that is not published."""

@@ -4,7 +4,7 @@ Everything here commutes: counts add, and `reached_at` is the latest `occurred_a
 partitions are folded changes nothing, and the sums of a week, a month or the whole campaign are sums (and latest) of days.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final
@@ -12,16 +12,13 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from services.ranking.domain.calendar import Period, Window, microseconds_of, period_of
+from services.ranking.domain.calendar import Period, Window, microseconds_of, moment_of, period_of
 from services.ranking.domain.roster import StoreIndex
 
 Integers = NDArray[np.int64]
 
 NEVER_US: Final = np.iinfo(np.int64).min
 """`reached_at` of a store of which nothing was counted."""
-
-ScoreKey = tuple[str, date, str]
-"""campaign_id, local day, store_id"""
 
 
 @dataclass(slots=True)
@@ -33,34 +30,91 @@ class DayScore:
     reached_at: datetime
 
 
-class ScoreChanges:
-    """What some outcomes add, one entry for each campaign, day and store."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayTotals:
+    """Sums of one day, arrays of one length: store numbers (each once), redemptions, reversals, reached-at."""
+
+    numbers: Integers
+    redemptions: Integers
+    reversals: Integers
+    reached_at_us: Integers
+
+    def scores(self) -> Iterator[tuple[int, DayScore]]:
+        """Store by store: its number and what was counted of it."""
+        columns = (self.numbers, self.redemptions, self.reversals, self.reached_at_us)
+        for number, redemptions, reversals, reached in zip(*(column.tolist() for column in columns), strict=True):
+            yield number, DayScore(redemptions, reversals, moment_of(reached))
+
+
+def totals_of(scores: Sequence[tuple[int, DayScore]]) -> DayTotals:
+    """Totals from what was counted of each store, by its number."""
+    rows = [(number, s.redemptions, s.reversals, microseconds_of(s.reached_at)) for number, s in scores]
+    numbers, redemptions, reversals, reached = np.array(rows, dtype=np.int64).reshape(-1, 4).T
+    return DayTotals(numbers=numbers, redemptions=redemptions, reversals=reversals, reached_at_us=reached)
+
+
+class DayChanges:
+    """What outcomes add to one day, one after the other: store numbers and moments of redemptions, and of reversals."""
+
+    __slots__ = ("redeemed", "redeemed_at_us", "reversed", "reversed_at_us")
 
     def __init__(self) -> None:
-        self.by_key: dict[ScoreKey, DayScore] = {}
+        self.redeemed: list[int] = []
+        self.redeemed_at_us: list[int] = []
+        self.reversed: list[int] = []
+        self.reversed_at_us: list[int] = []
 
     def __len__(self) -> int:
-        return len(self.by_key)
+        return len(self.redeemed) + len(self.reversed)
 
-    def count(self, key: ScoreKey, redemptions: int, reversals: int, occurred_at: datetime) -> None:
-        found = self.by_key.get(key)
+    def merge(self, other: "DayChanges") -> None:
+        self.redeemed += other.redeemed
+        self.redeemed_at_us += other.redeemed_at_us
+        self.reversed += other.reversed
+        self.reversed_at_us += other.reversed_at_us
+
+    def totals(self) -> DayTotals:
+        numbers, places = np.unique(np.array(self.redeemed + self.reversed, dtype=np.int64), return_inverse=True)
+        reached = np.full(len(numbers), NEVER_US, dtype=np.int64)
+        np.maximum.at(reached, places, np.array(self.redeemed_at_us + self.reversed_at_us, dtype=np.int64))
+        redeemed = len(self.redeemed)
+        return DayTotals(
+            numbers=numbers,
+            redemptions=np.bincount(places[:redeemed], minlength=len(numbers)),
+            reversals=np.bincount(places[redeemed:], minlength=len(numbers)),
+            reached_at_us=reached,
+        )
+
+
+class ScoreChanges:
+    """What some outcomes add, by campaign and day; stores are numbered by the index.
+
+    Counting an outcome appends to lists; sums are made by whole arrays, when they are asked for.
+    """
+
+    def __init__(self, index: StoreIndex) -> None:
+        self.index = index
+        self.by_day: dict[tuple[str, date], DayChanges] = {}
+
+    def __len__(self) -> int:
+        """How many outcomes were counted."""
+        return sum(map(len, self.by_day.values()))
+
+    def day(self, campaign_id: str, day: date) -> DayChanges:
+        """What is added to a campaign's day, to be added to."""
+        found = self.by_day.get((campaign_id, day))
         if found is None:
-            self.by_key[key] = DayScore(redemptions, reversals, occurred_at)
-            return
-        found.redemptions += redemptions
-        found.reversals += reversals
-        if occurred_at > found.reached_at:
-            found.reached_at = occurred_at
+            found = self.by_day[campaign_id, day] = DayChanges()
+        return found
 
     def merge(self, other: "ScoreChanges") -> None:
-        for key, added in other.by_key.items():
-            self.count(key, added.redemptions, added.reversals, added.reached_at)
+        """Adds changes that were counted with the same index."""
+        for (campaign_id, day), changes in other.by_day.items():
+            self.day(campaign_id, day).merge(changes)
 
-    def by_campaign_and_day(self) -> Mapping[tuple[str, date], list[tuple[str, DayScore]]]:
-        grouped: dict[tuple[str, date], list[tuple[str, DayScore]]] = {}
-        for (campaign_id, day, store_id), score in self.by_key.items():
-            grouped.setdefault((campaign_id, day), []).append((store_id, score))
-        return grouped
+    def totals(self) -> Iterator[tuple[str, date, DayTotals]]:
+        for (campaign_id, day), changes in self.by_day.items():
+            yield campaign_id, day, changes.totals()
 
 
 @dataclass(slots=True)
@@ -79,10 +133,10 @@ class Tally:
             self.reached_at_us = np.concatenate([self.reached_at_us, np.full(room, NEVER_US, dtype=np.int64)])
 
     def add(self, numbers: Integers, scores: Integers, reached_at_us: Integers, *, stores: int) -> None:
-        """Adds to the stores of these numbers; a number may come more than once."""
+        """Adds to the stores of these numbers, each of which comes once."""
         self.resize(stores)
-        np.add.at(self.scores, numbers, scores)
-        np.maximum.at(self.reached_at_us, numbers, reached_at_us)
+        self.scores[numbers] += scores
+        self.reached_at_us[numbers] = np.maximum(self.reached_at_us[numbers], reached_at_us)
         self.changes += 1
 
 
@@ -99,13 +153,12 @@ class CampaignScores:
         """The days of which something was counted, in order."""
         return sorted(first for window, first in self._tallies if window is Window.DAY and first is not None)
 
-    def add_day(self, day: date, scores: Iterable[tuple[str, DayScore]]) -> None:
+    def add_day(self, day: date, totals: DayTotals) -> None:
         """Adds to the day and to the windows that hold it."""
-        rows = [(self._index.number(store), s.redemptions - s.reversals, microseconds_of(s.reached_at)) for store, s in scores]
-        numbers, added, reached = np.array(rows, dtype=np.int64).reshape(-1, 3).T
+        added = totals.redemptions - totals.reversals
         for key in _tallies_of(day):
             tally = self._tallies.setdefault(key, Tally())
-            tally.add(numbers, added, reached, stores=len(self._index))
+            tally.add(totals.numbers, added, totals.reached_at_us, stores=len(self._index))
 
     def tally(self, period: Period) -> Tally:
         """The period's tally, its arrays as long as the index. Of ALL, the days up to the period's last."""

@@ -1,7 +1,7 @@
 """All boards of this copy in memory: loaded from a snapshot, kept by following the topics (`protocol.md`, rule 17)."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final, Protocol, TypeVar
 
 import structlog
@@ -10,9 +10,9 @@ from services.ranking.domain.calendar import EPOCH, LocalDays
 from services.ranking.domain.campaigns import CampaignBoards, CampaignFacts
 from services.ranking.domain.places import UNREAD, Place
 from services.ranking.domain.roster import Roster, StoreFacts, StoreIndex
-from services.ranking.domain.scores import CampaignScores, ScoreChanges
+from services.ranking.domain.scores import CampaignScores, ScoreChanges, totals_of
 from services.ranking.handlers.counted import CountedChunks
-from services.ranking.handlers.counting import CountedOutcome, count_outcome, count_records
+from services.ranking.handlers.counting import Chunk, CountedOutcome, OutcomeCounter, count_records
 from services.ranking.store.scores import ScoreRow
 from shared.contracts.codec import InvalidEvent, decoder
 from shared.contracts.codegen import Batch, BatchState, Campaign, Store
@@ -69,13 +69,10 @@ class Boards:
         Until the last row is here, reads go on with what there was.
         """
         scores: dict[str, CampaignScores] = {}
-        changes = ScoreChanges()
-        async for row in rows:
-            changes.by_key[row.campaign_id, row.day, row.store_id] = row.score
-            if len(changes) >= SNAPSHOT_ROWS:
-                self._sum_up(changes, scores)
-                changes = ScoreChanges()
-        self._sum_up(changes, scores)
+        async for (campaign_id, day), found in _grouped(rows):
+            numbered = [(self.roster.index.number(row.store_id), row.score) for row in found]
+            of_campaign = scores.setdefault(campaign_id, CampaignScores(self.roster.index))
+            of_campaign.add_day(day, totals_of(numbered))
         for campaign_id, campaign in self.campaigns.items():
             campaign.replace_scores(scores.pop(campaign_id, CampaignScores(self.roster.index)))
         self._early, self._places, self._waiting = scores, dict(places), {}
@@ -94,6 +91,10 @@ class Boards:
         campaign = self.campaigns.get(campaign_id)
         return None if campaign is None else campaign.local_days
 
+    def count(self, start: Place, records: Sequence[Record]) -> Chunk:
+        """What records of an outcomes partition add from a place on; the boards stay as they are. Raises SourceGap."""
+        return count_records(start, records, self.local_days, self.roster.index)
+
     def apply_outcomes(self, partition: int, records: Sequence[Record]) -> None:
         """Counts the next records of a partition; those of campaigns that are not known yet wait for them.
 
@@ -102,7 +103,7 @@ class Boards:
         if partition in self.stopped:
             return
         try:
-            chunk = count_records(self._places.get(partition, UNREAD), records, self.local_days)
+            chunk = self.count(self.place(partition), records)
         except SourceGap as gap:
             log.error("outcomes are missing, the boards stop here", partition=partition, gap=str(gap))
             self._as_of = self.as_of(datetime.now(UTC))
@@ -183,9 +184,10 @@ class Boards:
         early = self._early.pop(campaign.facts.id, None)
         if early is not None:
             campaign.replace_scores(early)
-        changes = ScoreChanges()
+        changes = ScoreChanges(self.roster.index)
+        counter = OutcomeCounter(changes, self.local_days)
         for outcome in self._waiting.pop(campaign.facts.id, []):
-            count_outcome(changes, outcome, self.local_days)
+            counter.count(outcome)
         self._add(changes)
 
     def _take_batch(self, batch: Batch) -> None:
@@ -200,13 +202,9 @@ class Boards:
             self._changed = True
 
     def _add(self, changes: ScoreChanges) -> None:
-        for (campaign_id, day), scores in changes.by_campaign_and_day().items():
-            self.campaigns[campaign_id].add_day(day, scores)
+        for campaign_id, day, totals in changes.totals():
+            self.campaigns[campaign_id].add_day(day, totals)
             self._changed = True
-
-    def _sum_up(self, changes: ScoreChanges, scores: dict[str, CampaignScores]) -> None:
-        for (campaign_id, day), found in changes.by_campaign_and_day().items():
-            scores.setdefault(campaign_id, CampaignScores(self.roster.index)).add_day(day, found)
 
     def _read(self, decode: Callable[[bytes], Value], record: Record, kind: str) -> Value | None:
         """The record's value, None where it is a tombstone, unreadable or older than what is known."""
@@ -222,6 +220,18 @@ class Boards:
             return None
         self._revisions[key] = value.revision
         return value
+
+
+async def _grouped(rows: AsyncIterator[ScoreRow]) -> AsyncIterator[tuple[tuple[str, date], list[ScoreRow]]]:
+    """Rows that come campaign by campaign and day by day, a list for each day, or several for one of very many stores."""
+    found: list[ScoreRow] = []
+    async for row in rows:
+        if found and ((row.campaign_id, row.day) != (found[0].campaign_id, found[0].day) or len(found) == SNAPSHOT_ROWS):
+            yield (found[0].campaign_id, found[0].day), found
+            found = []
+        found.append(row)
+    if found:
+        yield (found[0].campaign_id, found[0].day), found
 
 
 def _facts_of_store(store: Store) -> StoreFacts:

@@ -8,9 +8,10 @@ from typing import Final
 import msgspec
 import structlog
 
-from services.ranking.domain.calendar import LocalDays
+from services.ranking.domain.calendar import QUARTER_US, LocalDays, is_of_one_day, microseconds_of
 from services.ranking.domain.places import Place
-from services.ranking.domain.scores import ScoreChanges
+from services.ranking.domain.roster import StoreIndex
+from services.ranking.domain.scores import DayChanges, ScoreChanges
 from shared.contracts.redemption import OutcomeType, Source
 from shared.contracts.sources import after_mark
 from shared.kafka.records import Record
@@ -47,41 +48,63 @@ class Chunk:
     waiting: list[CountedOutcome] = field(default_factory=list)
 
 
-def count_records(start: Place, records: Sequence[Record], days_of: DaysOf) -> Chunk:
+class OutcomeCounter:
+    """Counts outcomes into changes. Remembers which day a quarter of an hour belongs to (no day begins within one)."""
+
+    def __init__(self, changes: ScoreChanges, days_of: DaysOf) -> None:
+        self._changes = changes
+        self._days_of = days_of
+        self._number = changes.index.number
+        self._days: dict[tuple[str, int], DayChanges] = {}
+
+    def count(self, outcome: CountedOutcome) -> bool:
+        """Adds an accepted redemption or a reversal to its store and day; False when its campaign is not known.
+
+        A reversal counts on the day of the redemption that it takes back, and its own time counts for `reached_at`.
+        """
+        campaign_id, store_id = outcome.campaign_id, outcome.store_id
+        if campaign_id is None or store_id is None:
+            return True
+        moment_us = microseconds_of(outcome.occurred_at)
+        accepted = outcome.type is OutcomeType.ACCEPTED
+        counted_us = moment_us if accepted else microseconds_of(outcome.redeemed_occurred_at or outcome.occurred_at)
+        day = self._days.get((campaign_id, counted_us // QUARTER_US)) or self._find_day(campaign_id, counted_us)
+        if day is None:
+            return False
+        if accepted:
+            day.redeemed.append(self._number(store_id))
+            day.redeemed_at_us.append(moment_us)
+        else:
+            day.reversed.append(self._number(store_id))
+            day.reversed_at_us.append(moment_us)
+        return True
+
+    def _find_day(self, campaign_id: str, counted_us: int) -> DayChanges | None:
+        days = self._days_of(campaign_id)
+        if days is None:
+            return None
+        found = self._changes.day(campaign_id, days.day_of_us(counted_us))
+        if is_of_one_day(counted_us):
+            self._days[campaign_id, counted_us // QUARTER_US] = found
+        return found
+
+
+def count_records(start: Place, records: Sequence[Record], days_of: DaysOf, index: StoreIndex) -> Chunk:
     """Counts the records that are above the place's mark; all of them are at or above its offset.
 
     A record that is no outcome is logged and left out: if it was one, the next one's predecessor is missing and shows it.
     Raises SourceGap where an outcome is missing (rule 16).
     """
-    chunk = Chunk(start=start, end=start, changes=ScoreChanges())
-    mark = start.mark
+    chunk = Chunk(start=start, end=start, changes=ScoreChanges(index))
+    count, mark = OutcomeCounter(chunk.changes, days_of).count, start.mark
     for outcome in after_mark(mark, _decoded(records)):
         mark = outcome.source
         if outcome.duplicate or outcome.type is OutcomeType.REJECTED:
             continue
-        if not count_outcome(chunk.changes, outcome, days_of):
+        if not count(outcome):
             chunk.waiting.append(outcome)
     chunk.end = Place(next_offset=records[-1].offset + 1 if records else start.next_offset, mark=mark)
     return chunk
-
-
-def count_outcome(changes: ScoreChanges, outcome: CountedOutcome, days_of: DaysOf) -> bool:
-    """Adds an accepted redemption or a reversal to its store and day; False when its campaign is not known.
-
-    A reversal counts on the day of the redemption that it takes back, and its own time counts for `reached_at`.
-    """
-    campaign_id, store_id, occurred_at = outcome.campaign_id, outcome.store_id, outcome.occurred_at
-    if campaign_id is None or store_id is None:
-        return True
-    days = days_of(campaign_id)
-    if days is None:
-        return False
-    if outcome.type is OutcomeType.ACCEPTED:
-        changes.count((campaign_id, days.day_of(occurred_at), store_id), 1, 0, occurred_at)
-    else:
-        day = days.day_of(outcome.redeemed_occurred_at or occurred_at)
-        changes.count((campaign_id, day, store_id), 0, 1, occurred_at)
-    return True
 
 
 def _decoded(records: Sequence[Record]) -> Sequence[CountedOutcome]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 from services.ranking.domain.places import Place
+from services.ranking.domain.roster import StoreIndex
 from services.ranking.domain.scores import ScoreChanges
 from services.ranking.handlers.counting import Chunk
 from services.ranking.store.scores import ScoreStore
@@ -28,8 +29,9 @@ class Folder:
     begin at least `interval_seconds` apart, so that a stream of single outcomes becomes a few writes a second.
     """
 
-    def __init__(self, store: ScoreStore, *, interval_seconds: float) -> None:
+    def __init__(self, store: ScoreStore, index: StoreIndex, *, interval_seconds: float) -> None:
         self._store = store
+        self._index = index
         self._interval_seconds = interval_seconds
         self._submitted: asyncio.Queue[_Submitted] = asyncio.Queue()
 
@@ -83,7 +85,7 @@ class Folder:
     async def _fold_together(self, submitted: Mapping[int, Sequence[Chunk]]) -> dict[int, Place]:
         async with self._store.folding(sorted(submitted)) as transaction:
             fitting = {p: chunks for p, chunks in submitted.items() if transaction.places[p] == chunks[0].start}
-            changes = ScoreChanges()
+            changes = ScoreChanges(self._index)
             for chunk in chain.from_iterable(fitting.values()):
                 changes.merge(chunk.changes)
             moved = {partition: chunks[-1].end for partition, chunks in fitting.items()}

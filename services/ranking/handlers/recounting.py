@@ -1,22 +1,25 @@
 """Counting the outcomes topic once more from its beginning: to check a certificate, and to rebuild the scores."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final, Protocol
 
 from services.ranking.domain.calendar import Window
 from services.ranking.domain.certificates import Certificate, CertifiedScore, certificate_hash, ranked_rows
-from services.ranking.domain.places import UNREAD
-from services.ranking.domain.roster import StoreFacts
-from services.ranking.domain.scores import DayScore, ScoreChanges
-from services.ranking.handlers.counting import Chunk, DaysOf, count_records
+from services.ranking.domain.places import UNREAD, Place
+from services.ranking.domain.roster import StoreFacts, StoreIndex
+from services.ranking.domain.scores import DayScore, DayTotals
+from services.ranking.handlers.counting import Chunk
 from services.ranking.store.certificates import CertificateStore
 from services.ranking.store.rebuilding import Difference, RebuildStore
 from shared.contracts.topics import OUTCOMES
 from shared.kafka.records import Record
 
 CHUNK_RECORDS: Final = 5_000
+
+Count = Callable[[Place, Sequence[Record]], Chunk]
+"""Counts records of an outcomes partition from a place on; `handlers.boards.Boards.count`."""
 
 
 class CannotRecount(Exception):  # noqa: N818 (told to an operator)
@@ -56,13 +59,13 @@ class Rebuilt:
 
 
 async def verify_certificate(
-    certificate: Certificate, frozen: Sequence[CertifiedScore], log: Log, days_of: DaysOf
+    certificate: Certificate, frozen: Sequence[CertifiedScore], log: Log, count: Count
 ) -> Verification:
     """Counts the certificate's window anew from the outcomes that it names, and compares scores and hash.
 
     Raises CannotRecount where the topic no longer holds them.
     """
-    counted, read = await _recount_window(certificate, log, days_of)
+    counted, read = await _recount_window(certificate, log, count)
     known = {one.facts.id: one for one in frozen}
     problems = [*_differences(known, counted)]
     scores = [_with_facts(known.get(store_id), store_id, score) for store_id, score in counted.items()]
@@ -74,7 +77,7 @@ async def verify_certificate(
     return Verification(certificate=certificate, recomputed_hash=recomputed, outcomes_read=read, problems=problems)
 
 
-async def rebuild(store: RebuildStore, log: Log, days_of: DaysOf) -> Rebuilt:
+async def rebuild(store: RebuildStore, log: Log, count: Count) -> Rebuilt:
     """Counts all outcomes up to where the fold is now into shadow tables, compares, and swaps them in where they differ.
 
     Reading and folding go on meanwhile: after a swap the fold goes on from the places that the shadow tables stand for, and
@@ -84,7 +87,7 @@ async def rebuild(store: RebuildStore, log: Log, days_of: DaysOf) -> Rebuilt:
         places = await shadow.begin()
         reached, read = dict(places), 0
         for partition, place in places.items():
-            async for chunk in _recount(log, partition, place.next_offset or 0, days_of):
+            async for chunk in _recount(log, partition, place.next_offset or 0, count):
                 if chunk.waiting:
                     raise CannotRecount(f"the campaign {chunk.waiting[0].campaign_id} of an outcome is not known")
                 await shadow.add(chunk.changes)
@@ -114,7 +117,7 @@ async def find_certificate(
     raise CannotRecount(f"no {window} of {campaign_id} with {day} in it is certified")
 
 
-async def _recount(log: Log, partition: int, until: int, days_of: DaysOf) -> AsyncIterator[Chunk]:
+async def _recount(log: Log, partition: int, until: int, count: Count) -> AsyncIterator[Chunk]:
     first, end = await log.bounds(OUTCOMES.name, partition)
     if until and (first > 0 or end < until):
         raise CannotRecount(f"{OUTCOMES.name} partition {partition} holds {first} to {end}, not 0 to {until}")
@@ -122,24 +125,32 @@ async def _recount(log: Log, partition: int, until: int, days_of: DaysOf) -> Asy
     async for record in log.read(OUTCOMES.name, partition, 0, until):
         records.append(record)
         if len(records) == CHUNK_RECORDS:
-            chunk = count_records(place, records, days_of)
+            chunk = count(place, records)
             place, records = chunk.end, []
             yield chunk
     if records:
-        yield count_records(place, records, days_of)
+        yield count(place, records)
 
 
-async def _recount_window(certificate: Certificate, log: Log, days_of: DaysOf) -> tuple[dict[str, DayScore], int]:
-    period, total, read = certificate.period, ScoreChanges(), 0
+async def _recount_window(certificate: Certificate, log: Log, count: Count) -> tuple[dict[str, DayScore], int]:
+    period, read = certificate.period, 0
+    total: dict[str, DayScore] = {}
     for partition, until in sorted(certificate.source.items()):
-        async for chunk in _recount(log, partition, until, days_of):
+        async for chunk in _recount(log, partition, until, count):
             read += (chunk.end.next_offset or 0) - (chunk.start.next_offset or 0)
-            for (campaign_id, day, store_id), score in chunk.changes.by_key.items():
+            for campaign_id, day, totals in chunk.changes.totals():
                 within = period.window is Window.ALL or period.first_day <= day <= period.last_day
                 if campaign_id == certificate.campaign_id and within:
-                    key = (campaign_id, period.first_day, store_id)
-                    total.count(key, score.redemptions, score.reversals, score.reached_at)
-    return {store_id: score for (_, _, store_id), score in total.by_key.items()}, read
+                    _add(total, chunk.changes.index, totals)
+    return total, read
+
+
+def _add(total: dict[str, DayScore], index: StoreIndex, totals: DayTotals) -> None:
+    for number, added in totals.scores():
+        found = total.setdefault(index.ids[number], DayScore(0, 0, added.reached_at))
+        found.redemptions += added.redemptions
+        found.reversals += added.reversals
+        found.reached_at = max(found.reached_at, added.reached_at)
 
 
 def _differences(known: Mapping[str, CertifiedScore], counted: Mapping[str, DayScore]) -> list[str]:

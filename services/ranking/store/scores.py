@@ -4,9 +4,10 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import date
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
+import numpy as np
 
 from services.ranking.domain.places import UNREAD, Place
 from services.ranking.domain.scores import DayScore, ScoreChanges
@@ -91,15 +92,26 @@ class ScoreStore:
 
 def score_arguments(changes: ScoreChanges) -> list[str]:
     """The arguments of `fold_scores`: a column each, as text."""
-    keys, scores = list(changes.by_key), list(changes.by_key.values())
-    return [
-        SEPARATOR.join([campaign_id for campaign_id, _, _ in keys]),
-        _array([day.isoformat() for _, day, _ in keys]),
-        SEPARATOR.join([store_id for _, _, store_id in keys]),
-        _array([str(score.redemptions) for score in scores]),
-        _array([str(score.reversals) for score in scores]),
-        _array([f'"{score.reached_at.isoformat()}"' for score in scores]),
-    ]
+    ids = changes.index.ids
+    columns: list[list[Any]] = [[] for _ in range(6)]
+    for campaign_id, day, totals in changes.totals():
+        rows = len(totals.numbers)
+        reached_at = np.datetime_as_string(totals.reached_at_us.astype("datetime64[us]"), timezone="UTC")
+        for column, values in zip(
+            columns,
+            (
+                [campaign_id] * rows,
+                [day.isoformat()] * rows,
+                [ids[number] for number in totals.numbers.tolist()],
+                map(str, totals.redemptions.tolist()),
+                map(str, totals.reversals.tolist()),
+                reached_at.tolist(),
+            ),
+            strict=True,
+        ):
+            column.extend(values)
+    campaigns, days, stores, *counts = columns
+    return [SEPARATOR.join(campaigns), _array(days), SEPARATOR.join(stores), *map(_array, counts)]
 
 
 def place_arguments(places: Mapping[int, Place]) -> list[list[int | None]]:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.ranking.domain.boards import Measure
-from services.ranking.domain.calendar import Window
+from services.ranking.domain.calendar import Window, microseconds_of
 from services.ranking.domain.campaigns import CampaignBoards, CampaignFacts
 from services.ranking.domain.roster import Roster, StoreFacts, StoreIndex, parse_scope
 from services.ranking.domain.scores import ScoreChanges
@@ -42,17 +42,14 @@ class Both:
 
     def add(self, events: Sequence[Counted]) -> None:
         self.plain.events += events
-        changes = ScoreChanges()
+        changes = ScoreChanges(self.boards._roster.index)
         for event in events:
-            day = self.boards.local_days.day_of(event.counted_at)
-            changes.count(
-                ("spring", day, event.store_id),
-                redemptions=0 if event.is_reversal else 1,
-                reversals=1 if event.is_reversal else 0,
-                occurred_at=event.occurred_at,
-            )
-        for (_, day), scores in changes.by_campaign_and_day().items():
-            self.boards.add_day(day, scores)
+            day = changes.day("spring", self.boards.local_days.day_of(event.counted_at))
+            numbers, moments = (day.reversed, day.reversed_at_us) if event.is_reversal else (day.redeemed, day.redeemed_at_us)
+            numbers.append(changes.index.number(event.store_id))
+            moments.append(microseconds_of(event.occurred_at))
+        for _, added_day, totals in changes.totals():
+            self.boards.add_day(added_day, totals)
 
     def table(self, window: str, day: date | None = None, scope: str = "all", by: str = "count") -> Table:
         period = self.boards.period(Window(window), day, today=TODAY)
