@@ -15,7 +15,7 @@ class RankingSettings(ServiceSettings):
         default=0.25, gt=0, le=10, description="Least time between two writes of scores; memory is not held up by it"
     )
     ranking_refresh_seconds: float = Field(
-        default=0.1, gt=0, le=5, description="Least time between two refreshes of the boards"
+        default=0.2, gt=0, le=5, description="Least time between two refreshes of the boards"
     )
     ranking_late_hours: float = Field(
         default=24.0, ge=0, le=24 * 60, description="How long after its end late events still count for a window"

@@ -27,7 +27,7 @@ from tests.bench.ranking_redis import benchmark_program, in_pipelines, one_by_on
 from tests.integration.ranking.system import Reader
 from tests.support.polling import poll_until
 
-OUTCOMES_COUNT = 180_000
+OUTCOMES_COUNT = 300_000
 PIPED_COUNT = 60_000
 SINGLE_COUNT = 3_000
 DEADLINE_SECONDS = 240

@@ -80,22 +80,22 @@ class StoreIndex:
     """A small number for each store id, given at first sight and never changed; the place of a store in every array."""
 
     def __init__(self) -> None:
-        self._numbers: dict[str, int] = {}
+        self.numbers: dict[str, int] = {}
         self.ids: list[str] = []
 
     def __len__(self) -> int:
         return len(self.ids)
 
     def number(self, store_id: str) -> int:
-        known = self._numbers.get(store_id)
+        known = self.numbers.get(store_id)
         if known is not None:
             return known
-        self._numbers[store_id] = len(self.ids)
+        self.numbers[store_id] = len(self.ids)
         self.ids.append(store_id)
         return len(self.ids) - 1
 
     def find(self, store_id: str) -> int | None:
-        return self._numbers.get(store_id)
+        return self.numbers.get(store_id)
 
 
 class Roster:

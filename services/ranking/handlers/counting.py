@@ -54,7 +54,7 @@ class OutcomeCounter:
     def __init__(self, changes: ScoreChanges, days_of: DaysOf) -> None:
         self._changes = changes
         self._days_of = days_of
-        self._number = changes.index.number
+        self._known_number = changes.index.numbers.get
         self._days: dict[tuple[str, int], DayChanges] = {}
 
     def count(self, outcome: CountedOutcome) -> bool:
@@ -71,11 +71,14 @@ class OutcomeCounter:
         day = self._days.get((campaign_id, counted_us // QUARTER_US)) or self._find_day(campaign_id, counted_us)
         if day is None:
             return False
+        number = self._known_number(store_id)
+        if number is None:
+            number = self._changes.index.number(store_id)
         if accepted:
-            day.redeemed.append(self._number(store_id))
+            day.redeemed.append(number)
             day.redeemed_at_us.append(moment_us)
         else:
-            day.reversed.append(self._number(store_id))
+            day.reversed.append(number)
             day.reversed_at_us.append(moment_us)
         return True
 
