@@ -101,7 +101,7 @@ async def running(settings: RankingSettings) -> AsyncIterator[RunningService]:
 
         answers, certified = Answers(boards), CertifiedAnswers(boards, certificates, certificate_store)
         live = LiveBoards(answers)
-        app = _web(settings, RankingApi(answers, certified, live), tokens, readiness)
+        app = _web(settings, RankingApi(answers, certified, live, tokens), tokens, readiness)
         url = await stack.enter_async_context(serving(app, host=settings.host, port=settings.port))
         await stack.enter_async_context(background({"live": live.run}))
         yield RunningService(name="ranking", url=url, readiness=readiness)

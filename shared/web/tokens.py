@@ -90,6 +90,14 @@ class TokenDirectory:
         if token is None:
             await self._refresh()
             token = self._by_hash.get(digest)
-        if token is None or (token.revoked_at and token.revoked_at <= now) or (token.expires_at and token.expires_at <= now):
-            return None
-        return Principal(token.id, token.scopes)
+        return None if token is None or _has_ended(token, now) else Principal(token.id, token.scopes)
+
+    def holds(self, principal: Principal, *, now: datetime) -> bool:
+        """Whether a principal's token is still good; for streams, which may outlive it."""
+        token = self._by_id.get(principal.token_id)
+        return token is not None and not _has_ended(token, now)
+
+
+def _has_ended(token: Token, now: datetime) -> bool:
+    ends = (token.revoked_at, token.expires_at)
+    return any(end is not None and end <= now for end in ends)

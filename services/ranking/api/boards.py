@@ -4,23 +4,26 @@ from collections.abc import Iterator
 from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Final
 
 from aiohttp import web
 
 from services.ranking.api.questions import BoardQuery, CertificateQuery, LeaderboardQuery, SearchQuery, StandingQuery, StoreList
-from services.ranking.handlers.answers import Answers, UnknownName, Wanted, WrongValue
+from services.ranking.handlers.answers import Answers, Rendered, UnknownName, Wanted, WrongValue
 from services.ranking.handlers.certified_answers import CertifiedAnswers
 from services.ranking.handlers.live import LiveBoards
 from shared.web.problems import invalid_field, not_found
-from shared.web.routes import Answer, Call, NoFields
-from shared.web.tokens import Principal
+from shared.web.routes import Call, NoFields
+from shared.web.tokens import Principal, TokenDirectory
+
+STREAM: Final = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 
 
 class RankingApi:
     """The handlers of the routes."""
 
-    def __init__(self, answers: Answers, certified: CertifiedAnswers, live: LiveBoards) -> None:
+    def __init__(self, answers: Answers, certified: CertifiedAnswers, live: LiveBoards, tokens: TokenDirectory) -> None:
+        self._tokens = tokens
         self._answers = answers
         self._certified = certified
         self._live = live
@@ -30,39 +33,35 @@ class RankingApi:
         with _problems():
             wanted = await self._wanted(call)
             rendered = self._answers.leaderboard(wanted, offset=query.offset, limit=query.limit, now=now)
-        headers = {"ETag": f'W/"{rendered.version}"', "Cache-Control": "private, no-cache"}
-        if _is_known(call.request, rendered.version):
-            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        body = rendered.at(self._answers.as_of(now), now)
-        return web.Response(body=body, content_type="application/json", headers=headers)
+        return self._answer(call.request, rendered, now)
 
     async def live(self, call: Call[LeaderboardQuery, NoFields]) -> web.StreamResponse:
         query = call.query
         with _problems():
             wanted = await self._wanted(call)
             self._answers.leaderboard(wanted, offset=query.offset, limit=query.limit, now=datetime.now(UTC))
-        response = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
+        response = web.StreamResponse(headers=STREAM)
         await response.prepare(call.request)
         last_version = call.request.headers.get("Last-Event-ID", "")
         events = self._live.listen(wanted, offset=query.offset, limit=query.limit, last_version=last_version)
         async with aclosing(events):
             async for event in events:
+                if not self._tokens.holds(call.caller, now=datetime.now(UTC)):
+                    break
                 try:
                     await response.write(event)
                 except ConnectionResetError:
                     break
         return response
 
-    async def standing(self, call: Call[StandingQuery, NoFields]) -> Any:
-        store_id = call.path["store_id"]
+    async def standing(self, call: Call[StandingQuery, NoFields]) -> web.Response:
+        now, store_id = datetime.now(UTC), call.path["store_id"]
         with _problems():
             wanted = await self._wanted(call)
             if not self._may_see(call.caller, store_id):
                 raise UnknownName("store")
-            return Answer(
-                value=self._answers.standing(wanted, store_id, around=call.query.around, now=datetime.now(UTC)),
-                headers={"Cache-Control": "private, no-cache"},
-            )
+            rendered = self._answers.standing(wanted, store_id, around=call.query.around, now=now)
+        return self._answer(call.request, rendered, now)
 
     async def standings(self, call: Call[BoardQuery, StoreList]) -> Any:
         with _problems():
@@ -94,6 +93,13 @@ class RankingApi:
     async def history(self, call: Call[NoFields, NoFields]) -> Any:
         with _problems():
             return self._answers.history(call.path["campaign_id"], call.path["store_id"], now=datetime.now(UTC))
+
+    def _answer(self, request: web.Request, rendered: Rendered, now: datetime) -> web.Response:
+        headers = {"ETag": f'W/"{rendered.version}"', "Cache-Control": "private, no-cache"}
+        if _is_known(request, rendered.version):
+            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
+        body = rendered.at(self._answers.as_of(now), now)
+        return web.Response(body=body, content_type="application/json", headers=headers)
 
     async def _wanted(self, call: Call[Any, Any]) -> Wanted:
         """The board that a query means, with the certificates that it is made from at hand."""

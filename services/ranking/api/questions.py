@@ -15,11 +15,20 @@ ROWS_BY_DEFAULT: Final = 50
 MOST_ROWS: Final = 1_000
 MOST_AROUND: Final = 100
 MOST_STORES: Final = 1_000
+FIRST_YEAR: Final = 1970
+LAST_YEAR: Final = 9998
+"""With a year to spare at the end of the calendar for the weeks around a day."""
 
 
 def _day(value: Any) -> Any:
     """ISO 8601 alone; pydantic by itself would read 20261122 as seconds since 1970."""
-    return date.fromisoformat(value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    day = date.fromisoformat(value)
+    if not FIRST_YEAR <= day.year <= LAST_YEAR:
+        message = f"must lie in the years {FIRST_YEAR} to {LAST_YEAR}"
+        raise ValueError(message)
+    return day
 
 
 Day = Annotated[date, BeforeValidator(_day)]

@@ -16,7 +16,7 @@ from services.ranking.domain.calendar import ONE_DAY, ONE_MICROSECOND, LocalDays
 from services.ranking.domain.kept import BestRanks, Frozen, KeptBoard, KeptFrozen, KeptRanks, KeptTable
 from services.ranking.domain.roster import OVERALL, Roster, Scope, StoreFacts
 from services.ranking.domain.scores import CampaignScores, DayTotals, Integers
-from services.ranking.domain.tables import Table, TableName
+from services.ranking.domain.tables import Adjustment, Table, TableName
 
 UNREAD_REFRESHES: Final = 2_400
 """What was not read for this many refreshes (some minutes of changes) is dropped, and made again when it is asked for."""
@@ -90,14 +90,35 @@ class CampaignBoards:
         """The windows whose certificates, where there are any, a table of the period is made from."""
         return [self._key_of_certificate(period), self._key_of_certificate(self._before(period, today))]
 
-    def adjustments(self, period: Period) -> list[tuple[str, int, int]]:
-        """Of a frozen window, the stores that later outcomes changed: id, certified score, score now."""
-        certified, now = self._frozen[self._key_of_certificate(period)].frozen.counts, self._scores.tally(period)
-        missing = len(now.scores) - len(certified.scores)
-        frozen_scores = np.concatenate([certified.scores, np.zeros(max(0, missing), dtype=np.int64)])
-        changed = np.flatnonzero(frozen_scores[: len(now.scores)] != now.scores)
-        ids = self._roster.index.ids
-        return sorted((ids[number], int(frozen_scores[number]), int(now.scores[number])) for number in changed)
+    def adjustments(self, period: Period) -> list[Adjustment]:
+        """Of a frozen window, the stores that later outcomes changed, by id; hidden ones are left out."""
+        frozen, now = self._frozen[self._key_of_certificate(period)].frozen, self._scores.tally(period)
+        missing = len(now.scores) - len(frozen.counts.scores)
+        certified = np.concatenate([frozen.counts.scores, np.zeros(max(0, missing), dtype=np.int64)])
+        found = []
+        for number in np.flatnonzero(certified[: len(now.scores)] != now.scores).tolist():
+            known = [facts for roster in (frozen.roster, self._roster) if (facts := roster.get(number)) is not None]
+            if any(facts.shown for facts in known):
+                score, later = int(certified[number]), int(now.scores[number])
+                found.append(
+                    Adjustment(
+                        store_id=known[0].id,
+                        store_name=known[0].name,
+                        certified_score=score,
+                        score=later,
+                        difference=later - score,
+                    )
+                )
+        return sorted(found, key=lambda adjustment: adjustment.store_id)
+
+    def counted_since(self, period: Period) -> int:
+        """Grows whenever the period's scores change, frozen or not."""
+        return self._replacements + self._scores.changes(period)
+
+    @property
+    def best_of(self) -> tuple[int, ...]:
+        """Changes whenever the best ranks of past days could."""
+        return self._best.stamp
 
     @property
     def first_day(self) -> date:

@@ -39,6 +39,16 @@ class Row(msgspec.Struct, frozen=True, kw_only=True):
     movement: Movement
 
 
+class Adjustment(msgspec.Struct, frozen=True, kw_only=True):
+    """What outcomes that came after a window was certified changed of a store's score."""
+
+    store_id: str
+    store_name: str
+    certified_score: int
+    score: int
+    difference: int
+
+
 class StoreStanding(msgspec.Struct, frozen=True, kw_only=True):
     """One store's place on a table. Rank, position and percentile are null when it is unranked."""
 

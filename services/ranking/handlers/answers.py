@@ -1,8 +1,9 @@
 """Answers of the boards: which table is meant, what it says as JSON, and when it was true."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -11,7 +12,7 @@ from services.ranking.domain.boards import Measure
 from services.ranking.domain.calendar import Window
 from services.ranking.domain.campaigns import CampaignBoards
 from services.ranking.domain.roster import OVERALL, Scope
-from services.ranking.domain.tables import StoreStanding, Table
+from services.ranking.domain.tables import VERSION_BYTES, StoreStanding, Table
 from services.ranking.handlers.boards import Boards
 from services.ranking.handlers.bodies import (
     CampaignList,
@@ -27,7 +28,8 @@ from services.ranking.handlers.bodies import (
 from shared.contracts.codec import format_time
 
 _FRESHNESS_OF: Final = b'"as_of":%s,"lag_seconds":0'
-_KEPT_ANSWERS: Final = 2_000
+_KEPT_ANSWERS: Final = 10_000
+"""A kilobyte or two each, a page of a thousand rows two hundred."""
 
 
 class UnknownName(Exception):  # noqa: N818 (an everyday answer: 404)
@@ -60,7 +62,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Rendered:
-    """A leaderboard's bytes for one version, cut where the answer's own time goes in."""
+    """An answer's bytes for one version, cut where the answer's own time goes in. The version is its ETag."""
 
     version: str
     before: bytes
@@ -76,51 +78,39 @@ def freshness(as_of: datetime, now: datetime) -> bytes:
 
 
 class Answers:
-    """Reads of the boards. Raises UnknownName and WrongValue. Keeps a leaderboard's bytes until its table changes."""
+    """Reads of the boards. Raises UnknownName and WrongValue. Keeps an answer's bytes until what it says changes."""
 
     def __init__(self, boards: Boards) -> None:
         self._boards = boards
-        self._rendered: dict[tuple[Wanted, int, int], tuple[Table, Rendered]] = {}
+        self._kept: dict[tuple[object, ...], tuple[tuple[object, ...], Rendered]] = {}
 
     def leaderboard(self, wanted: Wanted, *, offset: int, limit: int, now: datetime) -> Rendered:
         """The rows from `offset` on."""
-        table = self._table(wanted, now)
-        kept = self._rendered.get((wanted, offset, limit))
-        if kept is not None and kept[0] is table:
-            return kept[1]
-        rendered = self._render(table, offset, limit)
-        if len(self._rendered) >= _KEPT_ANSWERS:
-            self._rendered.clear()
-        self._rendered[wanted, offset, limit] = (table, rendered)
-        return rendered
-
-    def standing(self, wanted: Wanted, store_id: str, *, around: int, now: datetime) -> Standing:
         campaign, table = self._campaign(wanted.campaign_id), self._table(wanted, now)
-        number = self._store(store_id)
-        found = table.standing(number)
-        as_of = self._boards.as_of(now)
-        return Standing(
-            campaign_id=wanted.campaign_id,
-            store_id=store_id,
-            store_name=found.store_name,
-            window=wanted.window,
-            period=_bounds(table),
-            scope=str(wanted.scope),
-            by=wanted.by,
-            rank=found.rank,
-            position=found.position,
-            score=found.score,
-            total=table.total,
-            percentile=found.percentile,
-            gap_to_next=found.gap_to_next,
-            best_rank=campaign.best_rank(number, today=campaign.today(now)),
-            movement=found.movement,
-            certified=table.certified,
-            rows=table.neighbours(number, around),
-            as_of=as_of,
-            lag_seconds=_lag(as_of, now),
-            version=table.version,
-        )
+        later = campaign.counted_since(table.name.period) if table.certified else 0
+        return self._rendered((wanted, offset, limit), (table, later), lambda: _leaderboard(campaign, table, offset, limit))
+
+    def standing(self, wanted: Wanted, store_id: str, *, around: int, now: datetime) -> Rendered:
+        """A store's place with `around` neighbours on each side."""
+        campaign, table = self._campaign(wanted.campaign_id), self._table(wanted, now)
+        number, today = self._store(store_id), campaign.today(now)
+        whole = self._table(Wanted(campaign_id=wanted.campaign_id), now)
+
+        def render() -> Rendered:
+            return _standing(table, number, around, best_rank=campaign.best_rank(number, today=today))
+
+        return self._rendered((wanted, store_id, around), (table, whole, campaign.best_of), render)
+
+    def _rendered(self, key: tuple[object, ...], made_of: tuple[object, ...], render: Callable[[], Rendered]) -> Rendered:
+        """The kept bytes of an answer while it is made of the same."""
+        kept = self._kept.get(key)
+        if kept is not None and kept[0] == made_of:
+            return kept[1]
+        if len(self._kept) >= _KEPT_ANSWERS:
+            self._kept.clear()
+        rendered = render()
+        self._kept[key] = (made_of, rendered)
+        return rendered
 
     def standings(self, wanted: Wanted, store_ids: Sequence[str], *, now: datetime) -> Standings:
         """Raises WrongValue where a store of the list is not known."""
@@ -233,25 +223,62 @@ class Answers:
         period = campaign.period(wanted.window, wanted.day, today=today)
         return campaign.table(period, wanted.scope, wanted.by, today=today)
 
-    def _render(self, table: Table, offset: int, limit: int) -> Rendered:
-        name = table.name
-        whole = msgspec.json.encode(
-            Leaderboard(
-                campaign_id=name.campaign_id,
-                window=name.period.window,
-                period=_bounds(table),
-                scope=str(name.scope),
-                by=name.by,
-                as_of=name.starts_at,
-                lag_seconds=0,
-                version=table.version,
-                total=table.total,
-                certified=table.certified,
-                rows=table.rows(offset, limit),
-            )
-        )
-        before, after = whole.split(_FRESHNESS_OF % msgspec.json.encode(name.starts_at), 1)
-        return Rendered(table.version, before, after)
+
+def _leaderboard(campaign: CampaignBoards, table: Table, offset: int, limit: int) -> Rendered:
+    name = table.name
+    adjustments = campaign.adjustments(name.period) if table.certified else []
+    version = table.version
+    if adjustments:
+        version = blake2b(version.encode() + msgspec.json.encode(adjustments), digest_size=VERSION_BYTES).hexdigest()
+    body = Leaderboard(
+        campaign_id=name.campaign_id,
+        window=name.period.window,
+        period=_bounds(table),
+        scope=str(name.scope),
+        by=name.by,
+        as_of=name.starts_at,
+        lag_seconds=0,
+        version=version,
+        total=table.total,
+        certified=table.certified,
+        rows=table.rows(offset, limit),
+        adjustments=adjustments if table.certified else msgspec.UNSET,
+    )
+    return Rendered(version, *_cut(body, name.starts_at))
+
+
+def _standing(table: Table, number: int, around: int, *, best_rank: int | None) -> Rendered:
+    name, found = table.name, table.standing(number)
+    body = Standing(
+        campaign_id=name.campaign_id,
+        store_id=found.store_id,
+        store_name=found.store_name,
+        window=name.period.window,
+        period=_bounds(table),
+        scope=str(name.scope),
+        by=name.by,
+        rank=found.rank,
+        position=found.position,
+        score=found.score,
+        total=table.total,
+        percentile=found.percentile,
+        gap_to_next=found.gap_to_next,
+        best_rank=best_rank,
+        movement=found.movement,
+        certified=table.certified,
+        rows=table.neighbours(number, around),
+        as_of=name.starts_at,
+        lag_seconds=0,
+        version=table.version,
+    )
+    before, after = _cut(body, name.starts_at)
+    return Rendered(blake2b(before + after, digest_size=VERSION_BYTES).hexdigest(), before, after)
+
+
+def _cut(body: Leaderboard | Standing, as_of: datetime) -> tuple[bytes, bytes]:
+    """The body's bytes before and after its own time."""
+    before, after = msgspec.json.encode(body).split(_FRESHNESS_OF % msgspec.json.encode(as_of), 1)
+    return before, after
 
 
 def _bounds(table: Table) -> PeriodBounds:

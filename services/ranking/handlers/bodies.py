@@ -7,7 +7,7 @@ import msgspec
 
 from services.ranking.domain.boards import Measure
 from services.ranking.domain.calendar import Window
-from services.ranking.domain.tables import Movement, Row, StoreStanding
+from services.ranking.domain.tables import Adjustment, Movement, Row, StoreStanding
 from shared.contracts.game_platforms import Moment
 
 
@@ -19,7 +19,10 @@ class PeriodBounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
-    """A board's rows. `version` is the same on every copy for the same table; `as_of` and `lag_seconds` are of this answer."""
+    """A board's rows. `version` is the same on every copy for the same table; `as_of` and `lag_seconds` are of this answer.
+
+    A certified window's rows are frozen; `adjustments`, which other windows do not have, says what later outcomes changed.
+    """
 
     campaign_id: str
     window: Window
@@ -32,6 +35,7 @@ class Leaderboard(msgspec.Struct, frozen=True, kw_only=True):
     total: int
     certified: bool
     rows: Sequence[Row]
+    adjustments: Sequence[Adjustment] | msgspec.UnsetType = msgspec.UNSET
 
 
 class Standing(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ import msgspec
 from services.ranking.domain.calendar import Window
 from services.ranking.domain.campaigns import CampaignBoards
 from services.ranking.domain.certificates import Certificate, CertifiedRow, ranked_rows
+from services.ranking.domain.tables import Adjustment
 from services.ranking.handlers.answers import UnknownName
 from services.ranking.handlers.boards import Boards
 from services.ranking.handlers.bodies import PeriodBounds
@@ -52,16 +53,6 @@ class FrozenRow(msgspec.Struct, frozen=True, kw_only=True):
     reversals: int
     reached_at: Moment
     issued: int
-
-
-class Adjustment(msgspec.Struct, frozen=True, kw_only=True):
-    """What outcomes that came after the certificate changed of a store's score."""
-
-    store_id: str
-    store_name: str
-    certified_score: int
-    score: int
-    difference: int
 
 
 class CertifiedWindow(msgspec.Struct, frozen=True, kw_only=True):
@@ -110,8 +101,6 @@ class CertifiedAnswers:
             raise UnknownName("certificate")
         await self._certificates.prepare(campaign, certificate.period, now)
         scores = await self._store.read_certified_scores(campaign_id, certificate.period)
-        names = {one.facts.id: one.facts.name for one in scores}
-        shown = {facts.id for facts in self._boards.roster if facts.shown} | {o.facts.id for o in scores if o.facts.shown}
         return CertifiedWindow(
             campaign_id=campaign_id,
             window=window,
@@ -124,11 +113,7 @@ class CertifiedAnswers:
             total=certificate.total,
             source=[SourceRange(partition=p, offset=offset) for p, offset in sorted(certificate.source.items())],
             rows=[_frozen(row) for row in ranked_rows(scores)],
-            adjustments=[
-                _adjustment(store_id, names.get(store_id) or self._name(store_id), certified, score)
-                for store_id, certified, score in campaign.adjustments(certificate.period)
-                if store_id in shown
-            ],
+            adjustments=campaign.adjustments(certificate.period),
             as_of=self._boards.as_of(now),
         )
 
@@ -150,10 +135,6 @@ class CertifiedAnswers:
         if campaign is None:
             raise UnknownName("campaign")
         return campaign
-
-    def _name(self, store_id: str) -> str:
-        found = self._boards.roster.find(store_id)
-        return found[1].name if found else store_id
 
 
 def _summary(certificate: Certificate) -> CertificateSummary:
@@ -184,7 +165,3 @@ def _frozen(row: CertifiedRow) -> FrozenRow:
         reached_at=score.reached_at,
         issued=row.certified.issued,
     )
-
-
-def _adjustment(store_id: str, name: str, certified: int, score: int) -> Adjustment:
-    return Adjustment(store_id=store_id, store_name=name, certified_score=certified, score=score, difference=score - certified)

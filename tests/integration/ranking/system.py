@@ -44,6 +44,13 @@ class Topics:
             token = Token(revision=1, id=text, sha256=hashlib.sha256(text.encode()).hexdigest(), scopes=(scope,))
             await self.publisher.send(TOKENS.name, text.encode(), encode(token))
 
+    async def revoke(self, scope: str) -> None:
+        """Ends the token that has this scope."""
+        text = TOKENS_BY_SCOPE[scope]
+        hashed = hashlib.sha256(text.encode()).hexdigest()
+        token = Token(revision=2, id=text, sha256=hashed, scopes=(scope,), revoked_at=datetime.now(UTC))
+        await self.publisher.send(TOKENS.name, text.encode(), encode(token))
+
     async def campaign(self, **changes: Any) -> None:
         now = datetime.now(UTC)
         self.revision += 1

@@ -82,6 +82,8 @@ async def test_what_comes_after_a_certificate_is_an_adjustment(
     await topics.outcomes(0, [first, redeemed("s-2", YESTERDAY), redeemed("s-2", YESTERDAY)])
     async with ranking(kafka, await database("ranking"), **AT_ONCE) as reader:
         before = await certificate(reader, window="day", date=DAY.isoformat())
+        frozen = await reader.leaderboard(window="day", date=DAY.isoformat())
+        assert (frozen["certified"], frozen["adjustments"]) == (True, [])
         await topics.outcomes(1, [reversed_at(first), *(redeemed("s-3", YESTERDAY) for _ in range(5))])
         await until_scores(reader, {"s-3": 5, "s-2": 2}, window="all")
         after = await certificate(reader, window="day", date=DAY.isoformat())
@@ -90,7 +92,9 @@ async def test_what_comes_after_a_certificate_is_an_adjustment(
             ("s-3", 0, 5, 5),
         ]
         assert (after["rows"], after["hash"]) == (before["rows"], before["hash"])
-        assert await reader.scores(window="day", date=DAY.isoformat()) == {"s-2": 2, "s-1": 1}
+        board = await reader.leaderboard(window="day", date=DAY.isoformat())
+        assert {row["store_id"]: row["score"] for row in board["rows"]} == {"s-2": 2, "s-1": 1}
+        assert (board["adjustments"], board["version"] == frozen["version"]) == (after["adjustments"], False)
 
 
 async def test_the_list_holds_every_closed_window_and_survives_a_restart(

@@ -9,11 +9,17 @@ from itertools import pairwise
 from typing import Any
 
 import aiohttp
+import pytest
 
 from shared.environment import KafkaConnection
 from tests.integration.ranking.system import CAMPAIGN, Database, Reader, Topics, ranking, redeemed, until_scores
+from tests.support.polling import poll_until
 
 LIVE = f"/v1/campaigns/{CAMPAIGN}/leaderboard/live"
+
+
+class EndOfStream(Exception):  # noqa: N818 (an everyday ending)
+    """The service ended the stream."""
 
 
 class Events:
@@ -27,11 +33,17 @@ class Events:
         async with asyncio.timeout(seconds):
             while True:
                 fields: dict[str, str] = {}
-                while line := (await self._lines.readline()).decode().rstrip("\n"):
+                while line := (await self._line()).rstrip("\n"):
                     key, _, value = line.partition(": ")
                     fields[key] = value
                 if fields.get("event") == name:
                     return fields.get("id", ""), json.loads(fields["data"])
+
+    async def _line(self) -> str:
+        line = (await self._lines.readline()).decode()
+        if not line:
+            raise EndOfStream
+        return str(line)
 
 
 @asynccontextmanager
@@ -82,6 +94,21 @@ async def test_who_has_the_version_already_hears_only_that_it_is_fresh(
             await topics.outcomes(0, [redeemed("s-2")])
             changed, _ = await events.next("leaderboard")
             assert changed != version
+
+
+async def test_the_stream_of_a_token_that_is_revoked_ends(kafka: KafkaConnection, database: Database, topics: Topics) -> None:
+    async with ranking(kafka, await database("ranking")) as reader, listening(reader) as events:
+        await events.next("leaderboard")
+        await topics.revoke("reports")
+        await poll_until(lambda: is_refused(reader), what="the end of the token")
+        await topics.outcomes(0, [redeemed("s-1")])
+        with pytest.raises(EndOfStream):
+            await events.next("leaderboard")
+
+
+async def is_refused(reader: Reader) -> bool:
+    status, _ = await reader.get("/v1/campaigns")
+    return status == 401
 
 
 async def test_a_service_that_ends_ends_its_streams(kafka: KafkaConnection, database: Database, topics: Topics) -> None:

@@ -4,7 +4,7 @@ import aiohttp
 import pytest
 
 from shared.environment import KafkaConnection
-from tests.integration.ranking.system import CAMPAIGN, Database, Topics, ranking, redeemed, until_total
+from tests.integration.ranking.system import CAMPAIGN, Database, Topics, ranking, redeemed, until_scores, until_total
 
 STANDINGS = f"/v1/campaigns/{CAMPAIGN}/standings"
 
@@ -31,6 +31,21 @@ async def test_a_standing_tells_rank_gap_percentile_best_and_neighbours(
         assert {"as_of", "lag_seconds", "version", "movement", "window", "period"} <= set(second)
         assert (await reader.standing("s-1"))["gap_to_next"] is None
         assert [row["store_id"] for row in (await reader.standing("s-2", around=0))["rows"]] == ["s-2"]
+
+
+async def test_a_standing_that_is_known_is_not_sent_again(kafka: KafkaConnection, database: Database, topics: Topics) -> None:
+    path = f"/v1/campaigns/{CAMPAIGN}/stores/s-2/standing"
+    await topics.outcomes(0, [redeemed("s-1"), redeemed("s-1"), redeemed("s-2")])
+    async with ranking(kafka, await database("ranking")) as reader:
+        await until_total(reader, 2)
+        _, first, headers = await reader.get_with_headers(path)
+        known = {"If-None-Match": headers["ETag"]}
+        assert (await reader.get_with_headers(path, headers=known))[0] == 304
+        assert (await reader.standing("s-2"))["as_of"] > first["as_of"]
+        await topics.outcomes(0, [redeemed("s-1")])
+        await until_scores(reader, {"s-1": 3, "s-2": 1})
+        status, later, _ = await reader.get_with_headers(path, headers=known)
+        assert (status, later["gap_to_next"]) == (200, 2)
 
 
 @pytest.mark.parametrize("store_id", ["s-3", "s-hidden"])
