@@ -1,9 +1,9 @@
-"""Freshness at five thousand events a second, and two thousand listeners of the live board."""
+"""Freshness on two copies at five thousand events a second, and two thousand listeners of the live board."""
 
 import asyncio
 import resource
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import islice
 from statistics import quantiles
@@ -25,7 +25,8 @@ async def run() -> dict[str, float]:
     """Seconds from publishing to visible, and from a change to the last listener."""
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(65_536, resource.getrlimit(resource.RLIMIT_NOFILE)[1]),) * 2)
     async with prepared() as bench, service(bench) as (reader, process):
-        fresh = await _freshness(bench, reader)
+        async with service(bench) as (other, _):
+            fresh = await _freshness(bench, [reader, other])
         memory_before = psutil.Process(process.pid).memory_info().rss
         delays = await _listeners(bench, reader)
         memory_after = psutil.Process(process.pid).memory_info().rss
@@ -38,8 +39,8 @@ async def run() -> dict[str, float]:
     }
 
 
-async def _freshness(bench: Bench, reader: Reader) -> list[float]:
-    """Publishes a stream, and watches the sum on the board reach each tick's total."""
+async def _freshness(bench: Bench, readers: Sequence[Reader]) -> list[float]:
+    """Publishes a stream, and watches the sum on every copy's board reach each tick's total."""
     each = int(EVENTS_A_SECOND * TICK_SECONDS / PARTITIONS)
     streams = {p: iter(outcomes(each * int(FRESH_SECONDS / TICK_SECONDS), partition=p)) for p in range(PARTITIONS)}
     totals: list[tuple[int, float]] = []
@@ -51,16 +52,20 @@ async def _freshness(bench: Bench, reader: Reader) -> list[float]:
             totals.append(((tick + 1) * each * PARTITIONS, time.perf_counter()))
             await asyncio.sleep(begun + (tick + 1) * TICK_SECONDS - time.perf_counter())
 
-    task, delays, seen = asyncio.create_task(stream()), list[float](), 0
-    while not task.done() or seen < len(totals):
-        row = next(iter((await reader.leaderboard(limit=1))["rows"]), None)
-        total, now = round(row["score"] / row["share"]) if row else 0, time.perf_counter()
-        while seen < len(totals) and totals[seen][0] <= total:
-            delays.append(now - totals[seen][1])
-            seen += 1
-        await asyncio.sleep(0.01)
+    async def watch(reader: Reader) -> list[float]:
+        delays = list[float]()
+        while not task.done() or len(delays) < len(totals):
+            row = next(iter((await reader.leaderboard(limit=1))["rows"]), None)
+            total, now = round(row["score"] / row["share"]) if row else 0, time.perf_counter()
+            while len(delays) < len(totals) and totals[len(delays)][0] <= total:
+                delays.append(now - totals[len(delays)][1])
+            await asyncio.sleep(0.01)
+        return delays
+
+    task = asyncio.create_task(stream())
+    watched = await asyncio.gather(*(watch(reader) for reader in readers))
     await task
-    return delays
+    return [max(delays) for delays in zip(*watched, strict=True)]
 
 
 async def _listeners(bench: Bench, reader: Reader) -> list[float]:
