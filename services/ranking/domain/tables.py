@@ -50,13 +50,14 @@ class Adjustment(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class StoreStanding(msgspec.Struct, frozen=True, kw_only=True):
-    """One store's place on a table. Rank, position and percentile are null when it is unranked."""
+    """One store's place on a table. Rank, position and percentile are null when it is unranked; `rate` is as of a `Row`."""
 
     store_id: str
     store_name: str
     rank: int | None
     position: int | None
     score: int
+    rate: float | None
     percentile: float | None
     gap_to_next: int | None
     movement: Movement
@@ -138,14 +139,15 @@ class Table:
 
     def standing(self, number: int) -> StoreStanding:
         """Where the store of this number stands."""
-        place, rank = self._board.place(number), self._board.rank(number)
+        place, rank, score = self._board.place(number), self._board.rank(number), self.score(number)
         facts, store_id = self._roster.get(number), self._roster.index.ids[number]
         return StoreStanding(
             store_id=store_id,
             store_name=facts.name if facts else store_id,
             rank=rank,
             position=place,
-            score=self.score(number),
+            score=score,
+            rate=self._rate(number, score),
             percentile=None if rank is None else 100 * (self.total - rank + 1) / self.total,
             gap_to_next=self._gap(number, place),
             movement=self._movement(number, rank),
@@ -196,9 +198,13 @@ class Table:
             region=facts.region if facts else None,
             score=score,
             share=score / self._total_score,
-            rate=score / int(self._counts.issued[number]) if self.name.by is Measure.RATE else None,
+            rate=self._rate(number, score),
             movement=self._movement(number, rank),
         )
+
+    def _rate(self, number: int, score: int) -> float | None:
+        issued = _at(self._counts.issued, number)
+        return score / issued if self.name.by is Measure.RATE and issued else None
 
     def _movement(self, number: int, rank: int | None) -> Movement:
         previous = _at(self._previous, number) or None

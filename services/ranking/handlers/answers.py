@@ -260,6 +260,7 @@ def _standing(table: Table, number: int, around: int, *, best_rank: int | None) 
         rank=found.rank,
         position=found.position,
         score=found.score,
+        rate=found.rate,
         total=table.total,
         percentile=found.percentile,
         gap_to_next=found.gap_to_next,

@@ -51,6 +51,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     rank: int | None
     position: int | None
     score: int
+    rate: float | None
     total: int
     percentile: float | None
     gap_to_next: int | None

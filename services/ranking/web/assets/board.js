@@ -112,13 +112,13 @@
   }
 
   function movementParts({ from, change }) {
-    if (from === null) return ["new", "new", ""];
+    if (change === null) return from === null ? ["new", "new", ""] : ["–", "not ranked now", ""];
     if (change === 0) return ["–", "unchanged", ""];
     return change > 0 ? [`▲ ${change}`, `up ${change}`, "up"] : [`▼ ${-change}`, `down ${-change}`, "down"];
   }
 
-  function movementCell(movement) {
-    const [shown, said, name] = movementParts(movement);
+  function movementCell({ rank, movement }) {
+    const [shown, said, name] = rank === null ? ["–", "not ranked", ""] : movementParts(movement);
     const cell = element("td", { className: "figure" });
     cell.append(element("span", { textContent: shown, className: name, ariaHidden: "true" }));
     cell.append(element("span", { textContent: said, className: "unseen" }));
@@ -129,16 +129,16 @@
     const name = onPick
       ? element("button", { type: "button", textContent: row.store_name, dir: "auto", onclick: () => onPick(row) })
       : element("span", { textContent: row.store_name, dir: "auto" });
-    const score = by === "rate" ? percent.format(row.rate) : number.format(row.score);
+    const score = by === "rate" ? percent.format(row.rate ?? 0) : number.format(row.score);
     const text = JSON.stringify([row, by, mark === row.store_id]);
     if (line.dataset.text === text) return;
     const focused = line.contains(line.getRootNode().activeElement);
     line.dataset.text = text;
     line.className = mark === row.store_id ? "marked" : "";
     line.replaceChildren(
-      element("td", { className: "figure", textContent: number.format(row.rank) }),
+      element("td", { className: "figure", textContent: row.rank === null ? "–" : number.format(row.rank) }),
       element("td", { className: "name" }, name),
-      movementCell(row.movement),
+      movementCell(row),
       element("td", { className: "figure", textContent: score }),
     );
     if (mark === row.store_id) line.setAttribute("aria-current", "true");

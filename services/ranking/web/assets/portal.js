@@ -1,7 +1,9 @@
 // The page for stores: my standing, the live board, a store's line over time. What is shown is in the address.
 "use strict";
 (() => {
-  const { drawGhost, drawRows, element, follow, Freshness, movementParts, number, percent } = window.Counterfoil;
+  const { drawGhost, drawRows, element, follow, Freshness, movementParts, number } = window.Counterfoil;
+  const { ask, localDay, scopeOptions, share } = window.CounterfoilPage;
+  const { drawSeal, factsSentence, gapSentence, rankSentence } = window.CounterfoilWords;
   const PAGE_ROWS = 50;
   const MOST_ROWS = 1000;
   const SEARCH_MS = 250;
@@ -20,16 +22,6 @@
   };
   const fresh = new Freshness(find("fresh"));
   const state = { rows: PAGE_ROWS, campaigns: [], board: null, running: null, lastRank: null };
-
-  async function ask(path, parameters = {}) {
-    const url = new URL(path, location.origin);
-    for (const [name, value] of Object.entries(parameters)) if (value) url.searchParams.set(name, value);
-    const response = await fetch(url, { cache: "no-store" });
-    if (response.status === 401) location.reload();
-    const body = await response.json();
-    if (!response.ok) throw Object.assign(new Error(body.errors?.[0]?.message ?? body.detail), { status: response.status });
-    return body;
-  }
 
   const campaignPath = () => `/v1/campaigns/${encodeURIComponent(shown.campaign)}`;
   const question = () => ({ window: shown.window, scope: shown.scope, by: shown.by, date: shown.date });
@@ -78,20 +70,27 @@
     }
   }
 
+  /** What the table says it is: days, stores and period, for who cannot see the controls around it. */
+  const caption = () =>
+    `${find("board-name").textContent}, ${find("scope").selectedOptions[0]?.textContent ?? shown.scope}, ${find("period").textContent}`;
+
   function drawBoard() {
     const { board } = state;
-    if (find("search").value) return;
+    showPeriod();
+    showSeal();
+    if (find("search").value.trim()) {
+      search();
+      return;
+    }
     drawRows(find("rows"), board.rows, {
       by: board.by,
       mark: shown.store,
-      caption: `${find("board-name").textContent}, ${find("period").textContent}`,
+      caption: caption(),
       empty: "Nothing was redeemed in this time. The first redemption puts its store here.",
       onPick: (row) => pick(row.store_id),
     });
     find("more").hidden = board.rows.length >= board.total || state.rows >= MOST_ROWS;
     find("more").textContent = `Show more of ${number.format(board.total)}`;
-    showPeriod();
-    showSeal();
   }
 
   function showPeriod() {
@@ -104,30 +103,25 @@
     find("earlier").disabled = shown.window === "all" || new Date(starts_at) <= new Date(campaign()?.starts_at);
   }
 
-  const localDay = (moment, zone) => new Intl.DateTimeFormat("en-CA", { timeZone: zone }).format(new Date(moment));
-
   async function showSeal() {
     const { board } = state;
     find("seal").hidden = !board.certified;
     if (!board.certified) return;
+    if (state.sealed !== board.version) drawSeal(find("seal"), null, board.adjustments);
+    state.sealed = board.version;
     const date = shown.window === "all" ? null : localDay(board.period.starts_at, campaign()?.time_zone);
     try {
       const certificate = await ask(`${campaignPath()}/certificates`, { window: shown.window, date });
-      const changed = certificate.adjustments.length;
-      const later = changed ? ` ${number.format(changed)} ${changed === 1 ? "store" : "stores"} changed later.` : "";
-      find("seal").replaceChildren(
-        element("strong", { textContent: "Certified. " }),
-        `This result is final.${later} Hash `,
-        element("code", { textContent: certificate.hash }),
-      );
-    } catch {
-      find("seal").replaceChildren(element("strong", { textContent: "Certified. " }), "This result is final.");
+      if (state.board === board) drawSeal(find("seal"), certificate.hash, board.adjustments);
+    } catch (error) {
+      if (!error.status) tellTrouble("The certificate cannot be loaded now. The result below is certified all the same.");
     }
   }
 
   // ---- my store
 
   async function showMine() {
+    if (document.hidden) return;
     if (!shown.store) {
       find("mine-rank").replaceChildren();
       find("mine-gap").textContent = "Tap a store in the board to see its standing.";
@@ -162,31 +156,14 @@
       const moved = element("small", { className: name, textContent: ` · ${said === "new" ? "new here" : said}` });
       rank.replaceChildren(number.format(standing.rank), element("small", { textContent: ` of ${number.format(standing.total)}` }), moved);
     }
-    find("mine-gap").textContent = gapSentence(standing);
+    const rows = [...standing.rows, ...(state.board?.rows ?? [])];
+    find("mine-gap").replaceChildren(...gapSentence(standing, rows));
     find("mine-facts").textContent = factsSentence(standing);
     if (standing.rows.length) {
       drawRows(find("neighbours"), standing.rows, { by: shown.by, mark: shown.store, caption: "My neighbours", empty: "" });
     } else find("neighbours").replaceChildren();
-    if (state.lastRank !== null && standing.rank !== state.lastRank) find("told").textContent = `Now rank ${standing.rank ?? "none"}. ${gapSentence(standing)}`;
+    if (state.lastRank !== null && standing.rank !== state.lastRank) find("told").replaceChildren(rankSentence(standing), ...gapSentence(standing, rows));
     state.lastRank = standing.rank;
-  }
-
-  function gapSentence({ rank, position, rows, gap_to_next: gap }) {
-    if (gap === undefined) return "";
-    if (rank === 1) return "Nobody is ahead.";
-    if (gap === null) return "The next rank is out of reach with the codes handed out.";
-    if (rank === null) return `${number.format(gap)} more to be ranked`;
-    const ahead = rows.filter((row) => row.position < position && row.rank < rank).at(-1);
-    const name = ahead ? `to catch up with ${ahead.store_name}` : "to the next rank";
-    return `${number.format(gap)} more ${name}`;
-  }
-
-  function factsSentence({ score, rate, best_rank: best, percentile }) {
-    const parts = [`${number.format(score)} redeemed`];
-    if (rate) parts.push(percent.format(rate));
-    if (best) parts.push(`best all-time rank ${number.format(best)}`);
-    if (percentile) parts.push(`better than or level with ${number.format(Math.floor(percentile))} % of stores`);
-    return parts.join(" · ");
   }
 
   async function showLine() {
@@ -256,7 +233,8 @@
       state.rows = Math.min(state.rows + 2 * PAGE_ROWS, MOST_ROWS);
       showBoard();
     });
-    find("share").addEventListener("click", share);
+    find("share").addEventListener("click", () => share(find("shared")));
+    document.addEventListener("visibilitychange", () => state.board && showMine());
     let typing = 0;
     find("search").addEventListener("input", () => {
       clearTimeout(typing);
@@ -271,22 +249,16 @@
       drawBoard();
       return;
     }
-    const found = await ask(`${campaignPath()}/stores`, { ...question(), search: text });
-    const ranked = found.standings.filter((one) => one.rank !== null).map((one) => ({ ...one, rate: null }));
-    find("more").hidden = true;
-    drawRows(find("rows"), ranked, {
-      by: "count", mark: shown.store, caption: `Stores found by “${text}”`, onPick: (row) => pick(row.store_id),
-      empty: `No ranked store has “${text}” in its name.`,
-    });
-  }
-
-  async function share() {
-    const told = find("shared");
     try {
-      await navigator.clipboard.writeText(location.href);
-      told.textContent = "Link copied";
-    } catch {
-      told.textContent = location.href;
+      const found = await ask(`${campaignPath()}/stores`, { ...question(), search: text });
+      if (find("search").value.trim() !== text) return;
+      find("more").hidden = true;
+      drawRows(find("rows"), found.standings, {
+        by: found.by, mark: shown.store, caption: `Stores found by “${text}”: ${caption()}`, onPick: (row) => pick(row.store_id),
+        empty: `No store has “${text}” in its name. Try a part of it.`,
+      });
+    } catch (error) {
+      tellTrouble(`The search did not work (${error.message}). The board goes on; search again in a moment.`);
     }
   }
 
@@ -299,10 +271,7 @@
     showBoard();
     showLine();
     const scopes = await ask(`${campaignPath()}/scopes`);
-    const groups = { Regions: ["region", scopes.regions], Chains: ["chain", scopes.chains], "Similar stores": ["peer", scopes.peers] };
-    const options = Object.entries(groups).filter(([, [, names]]) => names.length).map(([label, [kind, names]]) =>
-      element("optgroup", { label }, ...names.map((name) => new Option(name, `${kind}:${name}`))));
-    find("scope").replaceChildren(new Option("All stores", "all"), ...options);
+    find("scope").replaceChildren(new Option("All stores", "all"), ...scopeOptions(scopes));
     find("scope").value = shown.scope;
   }
 

@@ -1,0 +1,50 @@
+// What the page for stores says in sentences: the way to the next rank, a store's figures, the seal of a closed window.
+"use strict";
+(() => {
+  const { element, number, percent } = window.Counterfoil;
+  const signed = new Intl.NumberFormat(undefined, { signDisplay: "always" });
+
+  /** A store's name kept apart from the sentence around it, whichever way it is written. */
+  const named = (name) => element("bdi", { textContent: name });
+
+  /** How many more are needed, and whom they reach (of the rows that are known): nodes and texts. */
+  function gapSentence({ rank, gap_to_next: gap }, rows) {
+    if (gap === undefined) return [];
+    if (rank === 1) return ["Nobody is ahead."];
+    if (gap === null) return ["The next rank is out of reach with the codes handed out."];
+    if (rank === null) return [`${number.format(gap)} more to be ranked`];
+    const ahead = rows.filter((row) => row.rank < rank).sort((one, other) => one.position - other.position).at(-1);
+    if (!ahead) return [`${number.format(gap)} more to the next rank`];
+    return [`${number.format(gap)} more to catch up with `, named(ahead.store_name)];
+  }
+
+  function rankSentence({ rank }) {
+    return rank === null ? "Not ranked now. " : `Now rank ${number.format(rank)}. `;
+  }
+
+  function factsSentence({ score, rate, best_rank: best, percentile }) {
+    const parts = [`${number.format(score)} redeemed`];
+    if (rate) parts.push(percent.format(rate));
+    if (best) parts.push(`best all-time rank ${number.format(best)}`);
+    if (percentile) parts.push(`better than or level with ${number.format(Math.floor(percentile))} % of stores`);
+    return parts.join(" · ");
+  }
+
+  /** The seal of a certified window: that it is final, its hash once it is known, and what came in later. */
+  function drawSeal(target, hash, adjustments) {
+    const said = [element("strong", { textContent: "Certified. " }), "This result is final."];
+    if (hash) said.push(" Hash ", element("code", { textContent: hash }));
+    const open = target.querySelector("details")?.open ?? false;
+    target.replaceChildren(element("p", {}, ...said), ...(adjustments.length ? [laterChanges(adjustments, open)] : []));
+  }
+
+  function laterChanges(adjustments, open) {
+    const count = adjustments.length;
+    const title = `${number.format(count)} ${count === 1 ? "store" : "stores"} changed later`;
+    const lines = adjustments.map((one) => element("li", {}, named(one.store_name),
+      `: ${number.format(one.certified_score)} certified, ${number.format(one.score)} now (${signed.format(one.difference)})`));
+    return element("details", { open }, element("summary", { textContent: title }), element("ul", {}, ...lines));
+  }
+
+  window.CounterfoilWords = { drawSeal, factsSentence, gapSentence, rankSentence };
+})();
