@@ -140,6 +140,14 @@ async def test_windows_scopes_measures_and_search_are_in_the_address(
         await page.locator("#search").fill("παιχ")
         await expect(page.locator("#rows tr[data-store]")).to_have_count(1)
         await expect(page.locator("#rows")).to_contain_text("Ωmega")
+        await expect(page.locator("#rows")).to_contain_text("%")
+        await expect(page.locator("#rows caption")).to_contain_text("Stores found by “παιχ”: Board: All time, playtime, ")
+        await page.locator("#search").fill("nowhere at all")
+        await expect(page.locator("#rows")).to_contain_text("No store has “nowhere at all” in its name.")
+        await page.locator("#search").fill("")
+        await page.locator("#scope").select_option("region:r-0")
+        await expect(page.locator("#rows caption")).to_contain_text("Board: All time, r-0, ")
+        await expect(page.locator("#mine-gap")).to_contain_text("This store is not on this board")
 
 
 async def test_a_shared_link_opens_the_same_board_after_signing_in(
@@ -166,6 +174,9 @@ async def test_a_closed_day_shows_its_seal_and_hash(
         await expect(page.locator("#seal")).to_contain_text("Certified. This result is final. Hash", timeout=20_000)
         _, certificate = await reader.get("/v1/campaigns/spring/certificates", window="day")
         await expect(page.locator("#seal code")).to_have_text(certificate["hash"])
+        await topics.outcomes(1, [redeemed("s-6", datetime.now(UTC) - timedelta(days=1))])
+        await page.locator("#seal summary").click(timeout=20_000)
+        await expect(page.locator("#seal li")).to_have_text("Last: 1 certified, 2 now (+1)")
         await page.get_by_role("button", name="Later").click()
         await expect(page.locator("#seal")).to_be_hidden()
 

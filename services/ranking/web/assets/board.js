@@ -9,7 +9,7 @@
   const SLIDE_MS = 300;
   const LATE_SECONDS = 10;
   const number = new Intl.NumberFormat();
-  const percent = new Intl.NumberFormat(undefined, { style: "percent", maximumFractionDigits: 1 });
+  const percent = new Intl.NumberFormat(undefined, { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
   const clock = new Intl.DateTimeFormat(undefined, { timeStyle: "medium" });
 
   const element = (name, properties = {}, ...children) => {
@@ -78,7 +78,8 @@
     return event;
   }
 
-  /** "as of 14:02:07 · 1 s behind", kept up to date; `late` past ten seconds, with the reason. */
+  /** "as of 14:02:07 · 1 s behind", kept up to date; `late` past ten seconds, with the reason. The time is isolated (U+2068):
+      the reader's language may write it from right to left. */
   class Freshness {
     constructor(target) {
       this.target = target;
@@ -103,7 +104,7 @@
       const behind = Math.round(this.behindAtReceipt + (performance.now() - this.receivedAt) / 1000);
       const late = behind > LATE_SECONDS;
       const reason = this.interrupted ? " · the connection is interrupted" : late ? " · results arrive late" : "";
-      this.target.textContent = `as of ${clock.format(this.asOf)} · ${behind} s behind${reason}`;
+      this.target.textContent = `as of \u2068${clock.format(this.asOf)}\u2069 · ${behind} s behind${reason}`;
       this.target.classList.toggle("late", late || this.interrupted);
     }
     stop() {

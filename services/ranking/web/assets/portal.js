@@ -3,7 +3,7 @@
 (() => {
   const { drawGhost, drawRows, element, follow, Freshness, movementParts, number } = window.Counterfoil;
   const { ask, localDay, scopeOptions, share } = window.CounterfoilPage;
-  const { drawSeal, factsSentence, gapSentence, rankSentence } = window.CounterfoilWords;
+  const { drawSeal, emptyWords, factsSentence, gapSentence, named, rankSentence, unrankedWords } = window.CounterfoilWords;
   const PAGE_ROWS = 50;
   const MOST_ROWS = 1000;
   const SEARCH_MS = 250;
@@ -86,7 +86,7 @@
       by: board.by,
       mark: shown.store,
       caption: caption(),
-      empty: "Nothing was redeemed in this time. The first redemption puts its store here.",
+      empty: emptyWords(campaign()),
       onPick: (row) => pick(row.store_id),
     });
     find("more").hidden = board.rows.length >= board.total || state.rows >= MOST_ROWS;
@@ -97,7 +97,8 @@
     const { starts_at, ends_at } = state.board.period;
     const zone = campaign()?.time_zone;
     const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeZone: zone });
-    find("period").textContent = `${day.formatRange(new Date(starts_at), new Date(new Date(ends_at) - 1))} · ${zone}`;
+    const days = day.formatRange(new Date(starts_at), new Date(new Date(ends_at) - 1));
+    find("period").textContent = `\u2068${days}\u2069 · ${zone}`;
     const today = new Intl.DateTimeFormat("en-CA", { timeZone: zone }).format(new Date());
     find("later").disabled = shown.window === "all" || localDay(ends_at, zone) > today;
     find("earlier").disabled = shown.window === "all" || new Date(starts_at) <= new Date(campaign()?.starts_at);
@@ -148,21 +149,21 @@
   }
 
   function drawMine(standing) {
-    find("mine-name").textContent = standing.store_name;
+    find("mine-name").replaceChildren(named(standing.store_name));
     const rank = find("mine-rank");
-    if (standing.rank === null) rank.replaceChildren("–", element("small", { textContent: ` not ranked yet, ${number.format(standing.total)} stores are` }));
+    if (standing.rank === null) rank.replaceChildren("–", element("small", { textContent: unrankedWords(standing) }));
     else {
       const [, said, name] = movementParts(standing.movement);
       const moved = element("small", { className: name, textContent: ` · ${said === "new" ? "new here" : said}` });
       rank.replaceChildren(number.format(standing.rank), element("small", { textContent: ` of ${number.format(standing.total)}` }), moved);
     }
     const rows = [...standing.rows, ...(state.board?.rows ?? [])];
-    find("mine-gap").replaceChildren(...gapSentence(standing, rows));
+    find("mine-gap").replaceChildren(...gapSentence(standing, rows, shown.by));
     find("mine-facts").textContent = factsSentence(standing);
     if (standing.rows.length) {
       drawRows(find("neighbours"), standing.rows, { by: shown.by, mark: shown.store, caption: "My neighbours", empty: "" });
     } else find("neighbours").replaceChildren();
-    if (state.lastRank !== null && standing.rank !== state.lastRank) find("told").replaceChildren(rankSentence(standing), ...gapSentence(standing, rows));
+    if (state.lastRank !== null && standing.rank !== state.lastRank) find("told").replaceChildren(rankSentence(standing), ...gapSentence(standing, rows, shown.by));
     state.lastRank = standing.rank;
   }
 

@@ -4,13 +4,17 @@
   const { element, number, percent } = window.Counterfoil;
   const signed = new Intl.NumberFormat(undefined, { signDisplay: "always" });
 
+  const NOT_HERE = "This store is not among the stores of this board.";
+  const NOT_BY_RATE = "This store is not on this board: it belongs to other stores, or was given fewer than 100 codes.";
+
   /** A store's name kept apart from the sentence around it, whichever way it is written. */
   const named = (name) => element("bdi", { textContent: name });
 
   /** How many more are needed, and whom they reach (of the rows that are known): nodes and texts. */
-  function gapSentence({ rank, gap_to_next: gap }, rows) {
+  function gapSentence({ rank, gap_to_next: gap }, rows, by) {
     if (gap === undefined) return [];
     if (rank === 1) return ["Nobody is ahead."];
+    if (gap === null && rank === null) return [by === "rate" ? NOT_BY_RATE : NOT_HERE];
     if (gap === null) return ["The next rank is out of reach with the codes handed out."];
     if (rank === null) return [`${number.format(gap)} more to be ranked`];
     const ahead = rows.filter((row) => row.rank < rank).sort((one, other) => one.position - other.position).at(-1);
@@ -18,8 +22,21 @@
     return [`${number.format(gap)} more to catch up with `, named(ahead.store_name)];
   }
 
+  /** What stands beside the dash of a store without a rank. */
+  function unrankedWords({ total }) {
+    return total ? ` not ranked yet, ${number.format(total)} ${total === 1 ? "store is" : "stores are"}` : " nobody is ranked yet";
+  }
+
   function rankSentence({ rank }) {
     return rank === null ? "Not ranked now. " : `Now rank ${number.format(rank)}. `;
+  }
+
+  /** What an empty board says; a date is isolated (U+2068), for the reader's language may write it from right to left. */
+  function emptyWords(campaign) {
+    const starts = new Date(campaign?.starts_at ?? 0);
+    if (starts <= new Date()) return "Nothing was redeemed in this time. The first redemption puts its store here.";
+    const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeZone: campaign.time_zone });
+    return `This campaign starts on \u2068${day.format(starts)}\u2069. Its first redemption puts its store here.`;
   }
 
   function factsSentence({ score, rate, best_rank: best, percentile }) {
@@ -46,5 +63,5 @@
     return element("details", { open }, element("summary", { textContent: title }), element("ul", {}, ...lines));
   }
 
-  window.CounterfoilWords = { drawSeal, factsSentence, gapSentence, rankSentence };
+  window.CounterfoilWords = { drawSeal, emptyWords, factsSentence, gapSentence, named, rankSentence, unrankedWords };
 })();
