@@ -26,6 +26,7 @@ from services.ranking.domain.calendar import EPOCH, Period, Window
 from services.ranking.domain.roster import OVERALL, Roster, StoreFacts, StoreIndex
 from services.ranking.domain.scores import Integers
 from services.ranking.domain.tables import Table, TableName
+from shared.telemetry.logs import configure_logs
 from shared.telemetry.readiness import Readiness
 from shared.web.application import ServiceDescription, build_web_app, serving
 from shared.web.pages import Pages
@@ -119,7 +120,8 @@ async def peer_service(peer: Peer, page: bytes) -> AsyncIterator[str]:
 
 
 async def serve_peer(redis_port: int, page: bytes) -> None:
-    """Runs the peers' handlers until the process is ended; prints the address."""
+    """Runs the peers' handlers until the process is ended; prints the address. Logs as the service of the benchmark does."""
+    configure_logs(service="peer", level="warning", log_format="json")
     client = Redis(port=redis_port)
 
     async def rank(call: Call[NoFields, NoFields]) -> dict[str, Any]:
