@@ -328,17 +328,23 @@ WHERE ($2::date IS NULL OR day >= $2) AND ($3::date IS NULL OR day < $3) AND ($4
 ORDER BY board, day, "position" NULLS LAST, store_id
 
 -- name: days
--- The days of the campaign's zone on which anything happened, with their sums. Hours are added up before they are made days of.
+-- The days of the campaign's zone on which anything was redeemed, with their sums.
+SELECT day, sum(accepted)::bigint AS accepted, sum(reversed)::bigint AS reversed, sum(reopened)::bigint AS reopened
+FROM daily_facts
+WHERE campaign_id = $1 AND ($2::text[] IS NULL OR store_id = ANY ($2))
+GROUP BY day
+ORDER BY day
+
+-- name: days_between
+-- The same of a period, by the hour. Hours are added up before they are made days of.
 WITH hours AS (
-    SELECT hour, utc_offset, sum(accepted) AS accepted, sum(reversed) AS reversed, sum(reopened) AS reopened,
-        sum(rejected) AS rejected
+    SELECT hour, utc_offset, sum(accepted) AS accepted, sum(reversed) AS reversed, sum(reopened) AS reopened
     FROM hourly_facts
-    WHERE campaign_id = $1 AND ($2::timestamptz IS NULL OR (hour >= $2 AND hour < $3))
-        AND ($4::text[] IS NULL OR store_id = ANY ($4))
+    WHERE campaign_id = $1 AND hour >= $2 AND hour < $3 AND ($4::text[] IS NULL OR store_id = ANY ($4))
     GROUP BY hour, utc_offset
 )
-SELECT ((hour + utc_offset * interval '1 second') AT TIME ZONE 'UTC')::date AS day, sum(accepted)::bigint AS accepted,
-    sum(reversed)::bigint AS reversed, sum(reopened)::bigint AS reopened, sum(rejected)::bigint AS rejected
+SELECT day_of_hour(hour, utc_offset) AS day, sum(accepted)::bigint AS accepted, sum(reversed)::bigint AS reversed,
+    sum(reopened)::bigint AS reopened
 FROM hours
 GROUP BY 1
 ORDER BY 1
@@ -367,12 +373,19 @@ GROUP BY day, outcome
 ORDER BY day, outcome
 
 -- name: store_days
--- What stores did on each day of the campaign's zone, and the score that they made, from the facts.
-SELECT store_id, ((hour + utc_offset * interval '1 second') AT TIME ZONE 'UTC')::date AS day, sum(accepted)::bigint AS accepted,
-    sum(reversed)::bigint AS reversed, sum(reopened)::bigint AS reopened, sum(accepted - reversed)::bigint AS score
+-- What stores did on each day of the campaign's zone, and the score that they made.
+SELECT store_id, day, sum(accepted)::bigint AS accepted, sum(reversed)::bigint AS reversed, sum(reopened)::bigint AS reopened,
+    sum(accepted - reversed)::bigint AS score
+FROM daily_facts
+WHERE campaign_id = $1 AND ($2::text[] IS NULL OR store_id = ANY ($2)) AND store_id <> ''
+GROUP BY store_id, day
+
+-- name: store_days_between
+-- The same of a period, by the hour.
+SELECT store_id, day_of_hour(hour, utc_offset) AS day, sum(accepted)::bigint AS accepted, sum(reversed)::bigint AS reversed,
+    sum(reopened)::bigint AS reopened, sum(accepted - reversed)::bigint AS score
 FROM hourly_facts
-WHERE campaign_id = $1 AND ($2::timestamptz IS NULL OR (hour >= $2 AND hour < $3)) AND ($4::text[] IS NULL OR store_id = ANY ($4))
-    AND store_id <> ''
+WHERE campaign_id = $1 AND hour >= $2 AND hour < $3 AND ($4::text[] IS NULL OR store_id = ANY ($4)) AND store_id <> ''
 GROUP BY 1, 2
 HAVING sum(accepted + reversed) <> 0
 
@@ -501,6 +514,24 @@ CROSS JOIN LATERAL (VALUES
 ) AS pair (what, facts, totals)
 WHERE pair.facts <> pair.totals
 
+-- name: identity_of_days
+-- Where the daily facts of a store differ from its hourly ones.
+WITH hours AS (
+    SELECT campaign_id, store_id, sum(accepted) AS accepted, sum(reversed) AS reversed, sum(reopened) AS reopened
+    FROM hourly_facts GROUP BY 1, 2
+), days AS (
+    SELECT campaign_id, store_id, sum(accepted) AS accepted, sum(reversed) AS reversed, sum(reopened) AS reopened
+    FROM daily_facts GROUP BY 1, 2
+)
+SELECT campaign_id, store_id, NULL AS batch_id, pair.what, pair.hours AS ledger, pair.days AS totals
+FROM hours FULL JOIN days USING (campaign_id, store_id)
+CROSS JOIN LATERAL (VALUES
+    ('accepted by day', coalesce(hours.accepted, 0), coalesce(days.accepted, 0)),
+    ('reversed by day', coalesce(hours.reversed, 0), coalesce(days.reversed, 0)),
+    ('reopened by day', coalesce(hours.reopened, 0), coalesce(days.reopened, 0))
+) AS pair (what, hours, days)
+WHERE pair.hours <> pair.days
+
 -- name: identity_of_codes
 -- Where issued = outstanding + redeemed + void + expired cannot hold: more codes of a store and batch are redeemed or void than
 -- were issued, or a code is held twice.
@@ -557,7 +588,7 @@ DELETE FROM store_players WHERE redemptions = 0
 
 -- name: analyze
 -- Refreshes what the planner knows.
-ANALYZE ledger, reversals, rejections, hourly_facts, store_totals, store_players
+ANALYZE ledger, reversals, rejections, hourly_facts, daily_facts, store_totals, store_players
 
 -- name: old_months
 -- The partitions of ledger and rejections that end at or before a moment, oldest first.

@@ -99,6 +99,7 @@ class CareStore:
             rows: list[Any] = []
             rows += await connection.fetch(queries.identity_of_totals, oldest, timeout=600)
             rows += await connection.fetch(queries.identity_of_facts, timeout=600)
+            rows += await connection.fetch(queries.identity_of_days, timeout=600)
             rows += await connection.fetch(queries.identity_of_codes, timeout=600)
             rows += await connection.fetch(queries.identity_of_ranking, timeout=600)
         return [

@@ -91,7 +91,10 @@ class FigureStore:
         return {**row, "rejected": rejected, "unique_players": players}
 
     async def days(self, s: Selection) -> list[Row]:
-        return await self._rows(queries.days, *_span(s))
+        """The sums of each day: of ever from the daily facts, of a period from the hours whose start lies in it."""
+        if s.since is None:
+            return await self._rows(queries.days, s.campaign_id, s.stores)
+        return await self._rows(queries.days_between, *_span(s))
 
     async def weekday_hours(self, s: Selection) -> list[Row]:
         return await self._rows(queries.weekday_hours, *_span(s))
@@ -100,7 +103,10 @@ class FigureStore:
         return await self._rows(queries.rejections_by_day, *_span(s))
 
     async def store_days(self, s: Selection, stores: Sequence[str] | None) -> list[Row]:
-        return await self._rows(queries.store_days, s.campaign_id, s.since, s.until, stores)
+        """The same of each store."""
+        if s.since is None:
+            return await self._rows(queries.store_days, s.campaign_id, stores)
+        return await self._rows(queries.store_days_between, s.campaign_id, s.since, s.until, stores)
 
     async def supply_changes(self, s: Selection) -> list[Row]:
         """Codes that came and went, by moment; what was published without a time is left out."""

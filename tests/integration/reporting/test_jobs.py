@@ -37,6 +37,7 @@ DAMAGES = [
     ("UPDATE store_totals SET accepted = accepted + 1", "accepted"),
     ("DELETE FROM reversals WHERE redemption_id = (SELECT min(redemption_id) FROM reversals)", "reversed"),
     ("UPDATE hourly_facts SET rejected = rejected + 2", "rejected by hour"),
+    ("UPDATE daily_facts SET reversed = reversed + 1", "reversed by day"),
     ("UPDATE allotments SET codes = 1", "redeemed and void beyond issued"),
     (WRONG_STANDING, "score of ranking"),
 ]
