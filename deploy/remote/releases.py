@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local.places import CHECKOUT
+from deploy.remote import packages
 from deploy.remote.host import Host
 from deploy.remote.settings import DeployFailed
 
@@ -35,11 +36,7 @@ def make(host: Host, version: str, archive: bytes, *, python: str) -> bool:
     packed = f"{release}/release.tar.gz"
     host.put(archive, packed)
     host.run("tar", "-xzf", packed, "-C", release, what="unpacking the release")
-    host.run(python, "-m", "venv", f"{release}/venv", what="making the virtual environment")
-    lock = f"{release}/requirements/services.txt"
-    pip = (f"{release}/venv/bin/python", "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input", "install")
-    # The lock names every package, so there is nothing to resolve.
-    host.run(*pip, "--require-hashes", "--no-deps", "--only-binary", ":all:", "-r", lock, what="installing the pinned packages")
+    packages.fill(host, f"{release}/venv", f"{release}/requirements", "services", python=python)
     host.shell(f"rm {shlex.quote(packed)} && touch {shlex.quote(f'{release}/{WHOLE}')}", what="finishing the release")
     return True
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
+from deploy.remote import packages
 from deploy.remote.host import Host
 from deploy.remote.settings import Copy, Environment
 
@@ -93,10 +94,7 @@ class Supervisord:
     def install(self, host: Host, copies: Sequence[Copy]) -> None:
         folder = f"{host.root}/supervisor"
         if not host.succeeds("test", "-x", f"{folder}/venv/bin/supervisord"):
-            host.run(self._python, "-m", "venv", f"{folder}/venv", what="making the supervisor's environment")
-            lock = f"{host.current}/requirements/supervisor.txt"
-            pip = (f"{folder}/venv/bin/python", "-m", "pip", "--quiet", "--disable-pip-version-check", "--no-input")
-            host.run(*pip, "install", "--require-hashes", "-r", lock, what="installing the supervisor")
+            packages.fill(host, f"{folder}/venv", f"{host.current}/requirements", "supervisor", python=self._python)
         host.put(configuration(host, copies).encode(), f"{folder}/supervisord.conf")
         if host.succeeds(*self._control(host, "pid")):
             host.run(*self._control(host, "update"), what="telling the supervisor of the copies")

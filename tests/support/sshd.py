@@ -1,6 +1,5 @@
-"""A real sshd on 127.0.0.1 that lets the account of the tests in with a key of the test's own, and knows no other."""
+"""A real sshd on 127.0.0.1 that lets an account in with a key of the test's own, and knows no other key."""
 
-import getpass
 import os
 import shutil
 import subprocess
@@ -11,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 from deploy.local import ports, processes
-from deploy.local.places import default_cache
 from deploy.local.processes import Program
 from tests.support.debian import Need, find_program
 from tests.support.polling import wait_until
@@ -47,8 +45,8 @@ class SshServer:
 
 
 @contextmanager
-def running_sshd(folder: Path) -> Iterator[SshServer]:
-    """The server, ended with the block. Its keys are made in the folder."""
+def running_sshd(folder: Path, *, user: str) -> Iterator[SshServer]:
+    """The server, ended with the block. Its keys are made in the folder; the one for clients opens the user's account."""
     found = find_program(SSHD)
     port = ports.free_port(USUAL_PORT)
     for name in ("host-key", "client-key"):
@@ -56,9 +54,9 @@ def running_sshd(folder: Path) -> Iterator[SshServer]:
     shutil.copy(folder / "client-key.pub", folder / "authorized-keys")
     kind, key, *_ = (folder / "host-key.pub").read_text().split()
     (folder / "known-hosts").write_text(f"[{ports.LOCAL}]:{port} {kind} {key}\n")
-    told = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON)}
+    told = {name: value for name, value in os.environ.items() if name.startswith(PASSED_ON) and "CACHE" not in name}
     # Packages are compiled as they are imported: half of what a test installs never is.
-    told |= {"PIP_CACHE_DIR": str(default_cache() / "pip"), "PIP_NO_COMPILE": "1"}
+    told |= {"PIP_NO_COMPILE": "1"}
     environment = " ".join(f'{name}="{value}"' for name, value in told.items())
     (folder / "sshd_config").write_text(
         CONFIGURATION.format(address=ports.LOCAL, port=port, folder=folder, environment=environment)
@@ -77,7 +75,7 @@ def running_sshd(folder: Path) -> Iterator[SshServer]:
         wait_until(lambda: ports.answers(port), 10, what=f"sshd ({program.log_file}) listening")
         yield SshServer(
             address=f"{ports.LOCAL}:{port}",
-            user=getpass.getuser(),
+            user=user,
             identity_file=folder / "client-key",
             known_hosts=folder / "known-hosts",
         )

@@ -24,6 +24,7 @@ from deploy.remote.supervisors import UNIT, unit_lines
 from shared.contracts.topics import ALL_TOPICS
 from shared.environment import KafkaConnection
 from shared.kafka.topics import delete_topics, ensure_topics
+from tests.support.accounts import TestAccount, account_for_tests, python_for
 from tests.support.databases import Databases
 from tests.support.debian import Need, find_program
 from tests.support.sshd import SshServer, running_sshd
@@ -46,6 +47,7 @@ class Deployment:
     repository: Path
     root: Path
     hosts_file: Path
+    account: TestAccount
     ports: tuple[int, ...]
 
     def fab(self, *arguments: str, expected: int = 0) -> str:
@@ -91,8 +93,8 @@ async def deployment(kafka_server: str, databases: Databases) -> AsyncIterator[D
     # Short, for the supervisor's socket.
     with tempfile.TemporaryDirectory(prefix="fab-", ignore_cleanup_errors=True) as short:
         folder = Path(short)
-        with running_sshd(folder) as server:
-            made = _prepare(folder, server, kafka, urls)
+        with account_for_tests(folder) as account, running_sshd(folder, user=account.name) as server:
+            made = _prepare(folder, account, server, kafka, urls)
             try:
                 yield made
             finally:
@@ -108,6 +110,7 @@ def test_a_first_deployment_makes_release_environment_and_schema_and_waits_for_e
     assert not (deployment.root / "previous").exists()
     assert (deployment.root / "releases" / "v1" / "venv" / "pyvenv.cfg").exists()
     assert list(deployment.running().values()) == ["v1"] * 3
+    assert {(deployment.root / "current").stat().st_uid, *map(_uid, deployment.running())} == {deployment.account.uid}
     shown = deployment.fab("production", "status")
     assert shown.count("runs v1, ready") == 3
 
@@ -182,8 +185,8 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     assert unit.name not in result.stderr
 
 
-def _prepare(folder: Path, server: SshServer, kafka: KafkaConnection, urls: dict[str, str]) -> Deployment:
-    repository, root, environment = folder / "repository", folder / "root", folder / "environment"
+def _prepare(folder: Path, account: TestAccount, server: SshServer, kafka: KafkaConnection, urls: dict[str, str]) -> Deployment:
+    repository, root, environment = folder / "repository", account.home / "root", account.home / "environment"
     for name in (*SHIPPED, "fabfile.py"):
         target = repository / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -194,7 +197,7 @@ def _prepare(folder: Path, server: SshServer, kafka: KafkaConnection, urls: dict
     lock = repository / "requirements" / "services.txt"
     lock.write_text(_without(lock.read_text(), ONLY_REPORTING))
     environment.mkdir()
-    keys = folder / "keys.json"
+    keys = environment / "keys.json"
     keys.write_text('{"keys": [{"id": "k1", "key": "' + "5a" * 32 + '"}]}')
     for service, url in urls.items():
         told = {
@@ -204,12 +207,13 @@ def _prepare(folder: Path, server: SshServer, kafka: KafkaConnection, urls: dict
             "CODE_KEYS_FILE": str(keys),
         }
         (environment / f"{service}.env").write_text("# settings\n" + "".join(f"{n}={v}\n" for n, v in told.items()))
+    account.own(environment)
     chosen: list[int] = []
     for usual in (20_101, 20_103, 20_113):
         chosen.append(ports.free_port(usual, but_not=chosen))
     hosts_file = folder / "hosts.toml"
-    hosts_file.write_text(_hosts(server, root, environment, chosen))
-    made = Deployment(repository=repository, root=root, hosts_file=hosts_file, ports=tuple(chosen))
+    hosts_file.write_text(_hosts(server, root, environment, python_for(account), chosen))
+    made = Deployment(repository=repository, root=root, hosts_file=hosts_file, account=account, ports=tuple(chosen))
     made.git("init", "--quiet")
     made.release("v1")
     (repository / "services" / "ranking" / "version.txt").write_text("2\n")
@@ -223,14 +227,14 @@ def _without(lock: str, packages: Collection[str]) -> str:
     return "\n".join(block for block in blocks if re.split("[=[]", block, maxsplit=1)[0] not in packages)
 
 
-def _hosts(server: SshServer, root: Path, environment: Path, chosen: list[int]) -> str:
+def _hosts(server: SshServer, root: Path, environment: Path, python: Path, chosen: list[int]) -> str:
     return f"""
 [production]
 user = "{server.user}"
 root = "{root}"
 environment = "{environment}"
 supervisor = "supervisord"
-python = "{Path(sys.base_prefix) / "bin" / "python3"}"
+python = "{python}"
 identity_file = "{server.identity_file}"
 known_hosts = "{server.known_hosts}"
 ready_seconds = 90
@@ -244,6 +248,10 @@ ranking = {{ hosts = ["{server.address}"], ports = [{chosen[1]}, {chosen[2]}] }}
 def _descendants(pid: int) -> list[int]:
     listed = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False).stdout
     return [int(word) for word in listed.split()]
+
+
+def _uid(pid: int) -> int:
+    return Path(f"/proc/{pid}").stat().st_uid
 
 
 def _end_supervisor(root: Path) -> None:
