@@ -6,10 +6,13 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import pytest_asyncio
 from openapi_spec_validator import validate
 
-from shared.environment import KafkaConnection
-from tests.support.system import TestSystem, running_system
+from tests.support.databases import Databases
+from tests.support.system import TestSystem, system_of_its_own
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,9 +36,11 @@ CONTRACT = {
 }
 
 
-@pytest.fixture
-async def system(kafka: KafkaConnection, shared_database: dict[str, str], tmp_path: Path) -> AsyncIterator[TestSystem]:
-    async with running_system(kafka, shared_database, tmp_path) as system:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(
+    kafka_server: str, databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[TestSystem]:
+    async with system_of_its_own(kafka_server, databases, tmp_path_factory.mktemp("system")) as system:
         yield system
 
 

@@ -26,14 +26,14 @@ from shared.environment import KafkaConnection, kafka_connection
 from shared.kafka import clients
 from shared.kafka.errors import Retryable
 from shared.kafka.inspecting import LogInspector
+from tests.e2e.test_small_campaign import demo, test_one_code_by_http_is_answered_alike_each_time
 from tests.e2e.test_small_campaign import (
     test_ledger_ranking_and_reporting_equal_a_recomputation_from_the_outcomes as test_the_campaign_agrees_to_the_last_unit,
 )
-from tests.e2e.test_small_campaign import test_one_code_by_http_is_answered_alike_each_time
 from tests.support.polling import poll_until
 from tests.support.system import TestSystem
 
-__all__ = ["test_one_code_by_http_is_answered_alike_each_time", "test_the_campaign_agrees_to_the_last_unit"]
+__all__ = ["demo", "test_one_code_by_http_is_answered_alike_each_time", "test_the_campaign_agrees_to_the_last_unit"]
 
 UP_SECONDS: Final = 300
 pytestmark = pytest.mark.timeout(2 * UP_SECONDS)

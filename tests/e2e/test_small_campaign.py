@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
+import pytest_asyncio
 from rich.console import Console
 
 from counterfoil.demo.play import Plan, Played, System, play_demo
@@ -20,15 +21,20 @@ from shared.contracts.redemption import Effect, Outcome, effect_of
 from shared.contracts.topics import OUTCOMES, REQUESTS
 from shared.environment import KafkaConnection
 from shared.kafka.inspecting import LogInspector
+from tests.support.databases import Databases
 from tests.support.polling import poll_until
-from tests.support.system import TestSystem, running_system
+from tests.support.system import TestSystem, system_of_its_own
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PLAN = Plan(seed=7, codes=20_000, events=3_000)
 
 
-@pytest.fixture
-async def system(kafka: KafkaConnection, shared_database: dict[str, str], tmp_path: Path) -> AsyncIterator[TestSystem]:
-    async with running_system(kafka, shared_database, tmp_path) as system:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(
+    kafka_server: str, databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[TestSystem]:
+    async with system_of_its_own(kafka_server, databases, tmp_path_factory.mktemp("system")) as system:
         yield system
 
 
@@ -45,6 +51,13 @@ async def play(system: TestSystem, folder: Path) -> Played:
             kafka=system.kafka,
         )
         return await play_demo(reached, PLAN, folder, Console(quiet=True))
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def demo(system: TestSystem, tmp_path_factory: pytest.TempPathFactory) -> tuple[Played, Path]:
+    """The demo, played once on the system, and the folder with what it wrote."""
+    folder = tmp_path_factory.mktemp("played") / "demo"
+    return await play(system, folder), folder
 
 
 async def outcomes_on_the_topic(kafka: KafkaConnection) -> list[Outcome]:
@@ -92,8 +105,10 @@ async def net_in_the_ledger(url: str, campaign_id: str) -> Counter[str]:
         await connection.close()
 
 
-async def test_ledger_ranking_and_reporting_equal_a_recomputation_from_the_outcomes(system: TestSystem, tmp_path: Path) -> None:
-    played = await play(system, tmp_path / "demo")
+async def test_ledger_ranking_and_reporting_equal_a_recomputation_from_the_outcomes(
+    system: TestSystem, demo: tuple[Played, Path]
+) -> None:
+    played, folder = demo
     outcomes = await outcomes_on_the_topic(system.kafka)
     assert len(outcomes) == await requests_on_the_topic(system.kafka) == played.sent
     expected = net_by_store(outcomes, played.campaign_id)
@@ -102,7 +117,7 @@ async def test_ledger_ranking_and_reporting_equal_a_recomputation_from_the_outco
     assert {row["store_id"]: row["score"] for row in played.board["rows"]} == dict(expected)
     assert await net_in_the_ledger(system.environment["REDEMPTION_DATABASE_URL"], played.campaign_id) == expected
 
-    text = (tmp_path / "demo" / "performance.csv").read_bytes().decode()
+    text = (folder / "performance.csv").read_bytes().decode()
     rows = _table(text)
     assert +Counter({r["store_id"]: int(r["accepted"]) - int(r["reversed"]) for r in rows}) == expected
     assert sum(int(row["issued"]) for row in rows) == PLAN.codes
@@ -112,12 +127,12 @@ async def test_ledger_ranking_and_reporting_equal_a_recomputation_from_the_outco
 
     ranks = {row["store_id"]: str(row["rank"]) for row in played.board["rows"]}
     assert {row["store_id"]: row["rank"] for row in rows if row["rank"]} == ranks
-    assert (tmp_path / "demo" / "top-stores.png").read_bytes().startswith(b"\x89PNG")
-    assert "<svg" in (tmp_path / "demo" / "top-stores.svg").read_text(encoding="utf-8")
+    assert (folder / "top-stores.png").read_bytes().startswith(b"\x89PNG")
+    assert "<svg" in (folder / "top-stores.svg").read_text(encoding="utf-8")
 
 
-async def test_every_kind_of_traffic_meets_its_outcome(system: TestSystem, tmp_path: Path) -> None:
-    played = await play(system, tmp_path / "demo")
+def test_every_kind_of_traffic_meets_its_outcome(demo: tuple[Played, Path]) -> None:
+    played, _ = demo
     kinds = played.tally.outcomes
     for kind in ("REDEEMED", "REDEEMED (sent again)", "ALREADY_REDEEMED", "UNKNOWN_CODE", "CAMPAIGN_PAUSED", "REVERSED"):
         assert kinds[kind] > 0, kinds

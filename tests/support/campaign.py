@@ -75,8 +75,8 @@ async def send(system: TestSystem, requests: Iterable[Mapping[str, Any]]) -> Non
         await publisher.send_all(REQUESTS.name, records)
 
 
-async def outcomes(system: TestSystem) -> list[Outcome]:
-    """Every outcome on the topic, once."""
+async def outcomes(system: TestSystem, campaign_id: str | None = None) -> list[Outcome]:
+    """Every outcome on the topic, or of a campaign, once."""
     decode = decoder(Outcome)
     found: dict[tuple[int, int, int], Outcome] = {}
     async with LogInspector(system.kafka) as log:
@@ -84,18 +84,19 @@ async def outcomes(system: TestSystem) -> list[Outcome]:
             async for record in log.read(OUTCOMES.name, partition, 0):
                 outcome = decode(record.value or b"")
                 source = outcome.source
-                found[source.epoch, source.partition, source.offset] = outcome
+                if campaign_id in (None, outcome.campaign_id):
+                    found[source.epoch, source.partition, source.offset] = outcome
     return list(found.values())
 
 
-async def wait_decided(system: TestSystem, count: int, deadline_seconds: float = 60.0) -> list[Outcome]:
-    """Returns when there are as many outcomes."""
+async def wait_decided(system: TestSystem, count: int, campaign_id: str | None = None) -> list[Outcome]:
+    """Returns when there are as many outcomes, of the campaign if one is named."""
 
     async def enough() -> list[Outcome]:
-        found = await outcomes(system)
+        found = await outcomes(system, campaign_id)
         return found if len(found) >= count else []
 
-    return await poll_until(enough, deadline_seconds, what=f"{count} outcomes")
+    return await poll_until(enough, 60, what=f"{count} outcomes")
 
 
 def net_by_store(found: Iterable[Outcome]) -> dict[str, int]:

@@ -1,4 +1,4 @@
-"""Databases for tests: one template per service and session, migrated once; a clone of it per test, in some milliseconds."""
+"""Databases for tests: templates per session, migrated once; a clone of one per test, in some milliseconds."""
 
 import asyncio
 import secrets
@@ -12,6 +12,7 @@ from deploy.local.places import CHECKOUT
 from shared.postgres.migrations import migrate
 
 SERVICES: Final = ("codegen", "redemption", "ranking", "reporting")
+SHARED: Final = "shared"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -32,18 +33,13 @@ class Databases:
         self._made.add(name)
         return self._url(name, service)
 
-    async def make_shared(self, services: tuple[str, ...] = SERVICES) -> dict[str, str]:
+    async def make_shared(self) -> dict[str, str]:
         """One fresh database with a migrated schema per service, as `make up` lays it out. Returns a URL per service."""
+        template = await self._shared_template()
         name = f"test_shared_{self.session}_{secrets.token_hex(4)}"
-        await self._as_superuser(f'CREATE DATABASE "{name}"')
+        await self._as_superuser(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
         self._made.add(name)
-        urls = {}
-        for service in services:
-            await self._ensure_role(service)
-            await self._make_schema(name, service)
-            urls[service] = self._url(name, service)
-            await migrate(urls[service], CHECKOUT / "services" / service / "migrations", schema=service)
-        return urls
+        return {service: self._url(name, service) for service in SERVICES}
 
     async def drop(self, url: str) -> None:
         """Drops the database of a URL that was made here, with whoever is still connected."""
@@ -71,6 +67,17 @@ class Databases:
             await self._make_schema(name, service)
             await migrate(self._url(name, service), CHECKOUT / "services" / service / "migrations", schema=service)
         return self._templates[service]
+
+    async def _shared_template(self) -> str:
+        if SHARED not in self._templates:
+            name = f"template_{SHARED}_{self.session}"
+            await self._as_superuser(f'CREATE DATABASE "{name}"')
+            self._templates[SHARED] = name
+            for service in SERVICES:
+                await self._ensure_role(service)
+                await self._make_schema(name, service)
+                await migrate(self._url(name, service), CHECKOUT / "services" / service / "migrations", schema=service)
+        return self._templates[SHARED]
 
     async def _ensure_role(self, service: str) -> None:
         role = self.role(service)

@@ -6,6 +6,7 @@ import os
 import secrets
 import sys
 from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +19,9 @@ from deploy.local.databases import SERVICES, url_variable
 from deploy.local.places import CHECKOUT
 from deploy.local.processes import Program
 from shared.environment import KafkaConnection
+from tests.support.databases import Databases
 from tests.support.polling import poll_until
+from tests.support.topics import own_topics
 
 READY_SECONDS: Final = 60.0
 
@@ -52,6 +55,11 @@ class TestSystem:
     def stop(self, name: str) -> None:
         """Ends a copy, `redemption-1` say, in good order."""
         processes.stop(self.programs.pop(name))
+
+    def stop_all(self) -> None:
+        """Ends every copy at once, in good order."""
+        with ThreadPoolExecutor(max(1, len(self.programs))) as threads:
+            list(threads.map(self.stop, list(self.programs)))
 
     async def ready(self, service: str) -> None:
         """Returns when the service says that it is ready. Fails with its log's end when it does not."""
@@ -98,8 +106,21 @@ async def running_system(
         await _make_tokens(system)
         yield system
     finally:
-        for name in list(system.programs):
-            system.stop(name)
+        await asyncio.to_thread(system.stop_all)
+
+
+@asynccontextmanager
+async def system_of_its_own(
+    kafka_server: str, databases: Databases, folder: Path, **settings: str
+) -> AsyncIterator[TestSystem]:
+    """Topics, databases and four services that nobody else uses, for fixtures that many tests share."""
+    folder.mkdir(parents=True, exist_ok=True)
+    urls = await databases.make_shared()
+    try:
+        async with own_topics(kafka_server) as kafka, running_system(kafka, urls, folder, settings=settings) as system:
+            yield system
+    finally:
+        await databases.drop(urls["codegen"])
 
 
 def _environment(

@@ -11,9 +11,9 @@ from typing import Any
 import aiohttp
 import asyncpg
 import pytest
+import pytest_asyncio
 
 from shared.contracts.redemption import Outcome
-from shared.environment import KafkaConnection
 from tests.support.campaign import (
     SmallCampaign,
     net_by_store,
@@ -23,13 +23,18 @@ from tests.support.campaign import (
     wait_decided,
     wait_ends_equal,
 )
+from tests.support.databases import Databases
 from tests.support.polling import poll_until
-from tests.support.system import TestSystem, running_system
+from tests.support.system import TestSystem, system_of_its_own
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
-async def system(kafka: KafkaConnection, shared_database: dict[str, str], tmp_path: Path) -> AsyncIterator[TestSystem]:
-    async with running_system(kafka, shared_database, tmp_path) as system:
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def system(
+    kafka_server: str, databases: Databases, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[TestSystem]:
+    async with system_of_its_own(kafka_server, databases, tmp_path_factory.mktemp("system")) as system:
         yield system
 
 
@@ -50,13 +55,14 @@ async def command(system: TestSystem, *words: str, status: int = 0) -> str:
     return said.decode()
 
 
-async def ledger(system: TestSystem) -> Counter[str]:
-    """Redemptions less reversals of each store in the ledger."""
+async def ledger(system: TestSystem, campaign: SmallCampaign) -> Counter[str]:
+    """Redemptions of the campaign less its reversals, of each store in the ledger."""
     connection = await asyncpg.connect(system.environment["REDEMPTION_DATABASE_URL"])
     try:
         rows = await connection.fetch(
             "SELECT store_id, count(*) - count(v.redemption_id) AS net FROM redemption.redemptions r"
-            " LEFT JOIN redemption.reversals v USING (redemption_id) GROUP BY 1"
+            " LEFT JOIN redemption.reversals v USING (redemption_id) WHERE campaign_id = $1 GROUP BY 1",
+            campaign.id,
         )
         return +Counter({row["store_id"]: row["net"] for row in rows})
     finally:
@@ -74,47 +80,47 @@ async def not_ready_because(system: TestSystem, service: str) -> str:
 
 
 async def test_a_ledger_put_back_to_a_moment_ago_adopts_what_had_been_published(system: TestSystem, tmp_path: Path) -> None:
-    campaign = await open_campaign(system)
+    campaign = await open_campaign(system, "ledger")
     await send(system, campaign.requests(0, 200))
-    await wait_decided(system, 200)
+    await wait_decided(system, 200, campaign.id)
     said = await command(system, "backup", "redemption", str(tmp_path / "ledger"))
     assert "keys k1" in said
     await send(system, [*campaign.requests(200, 400), *reversals(campaign, range(100, 120))])
-    before = await wait_decided(system, 420)
-    full = await ledger(system)
+    before = await wait_decided(system, 420, campaign.id)
+    full = await ledger(system, campaign)
 
     assert "stop its copies" in await command(system, "restore", "redemption", str(tmp_path / "ledger"), "--replace", status=1)
     system.stop("redemption-1")
     await poll_until(lambda: nobody_is_connected(system, "redemption"), 20)
     await command(system, "restore", "redemption", str(tmp_path / "ledger"), "--replace")
-    assert sum((await ledger(system)).values()) == 200
+    assert sum((await ledger(system, campaign)).values()) == 200
     system.start("redemption")
     await poll_until(lambda: says_that_commits_are_lost(system), 60)
     assert "counterfoil positions recover" in await command(system, "positions", "show", "--json")
     await command(system, "positions", "recover")
     await system.ready("redemption")
-    assert await ledger(system) == full
+    assert await ledger(system, campaign) == full
 
     again = [{**request, "event_id": f"again-{request['event_id']}"} for request in campaign.requests(200, 300)]
     await send(system, [*again, *campaign.requests(400, 500)])
-    found = await wait_decided(system, 620)
+    found = await wait_decided(system, 620, campaign.id)
     assert answers(found, "again-") == {"ALREADY_REDEEMED": 100}
     assert {o.redemption_id for o in before if o.redemption_id} <= {o.redemption_id for o in found}
     expected = net_by_store(found)
     assert sum(expected.values()) == 480
-    assert await ledger(system) == expected
+    assert await ledger(system, campaign) == expected
     await wait_ends_equal(system, campaign.id, expected)
 
 
 @pytest.mark.parametrize("service", ["ranking", "reporting"])
 async def test_boards_and_figures_put_back_fold_on_from_their_place(system: TestSystem, tmp_path: Path, service: str) -> None:
-    campaign = await open_campaign(system)
+    campaign = await open_campaign(system, service)
     await send(system, campaign.requests(0, 200))
-    await wait_decided(system, 200)
-    await wait_ends_equal(system, campaign.id, net_by_store(await outcomes(system)))
+    await wait_decided(system, 200, campaign.id)
+    await wait_ends_equal(system, campaign.id, net_by_store(await outcomes(system, campaign.id)))
     await command(system, "backup", service, str(tmp_path / "tables"))
     await send(system, [*campaign.requests(200, 400), *reversals(campaign, range(20))])
-    expected = net_by_store(await wait_decided(system, 420))
+    expected = net_by_store(await wait_decided(system, 420, campaign.id))
     await wait_ends_equal(system, campaign.id, expected)
 
     system.stop(f"{service}-1")
@@ -126,10 +132,10 @@ async def test_boards_and_figures_put_back_fold_on_from_their_place(system: Test
 
 
 async def test_a_register_put_back_marks_its_codes_again(system: TestSystem, tmp_path: Path) -> None:
-    campaign = await open_campaign(system)
+    campaign = await open_campaign(system, "register")
     await command(system, "backup", "codegen", str(tmp_path / "register"))
     await send(system, campaign.requests(0, 50))
-    await wait_decided(system, 50)
+    await wait_decided(system, 50, campaign.id)
     system.stop("codegen-1")
     await poll_until(lambda: nobody_is_connected(system, "codegen"), 20)
     await command(system, "restore", "codegen", str(tmp_path / "register"), "--replace")
@@ -166,7 +172,7 @@ def reversals(campaign: SmallCampaign, numbers: range) -> list[dict[str, Any]]:
     return [
         {
             "type": "reverse",
-            "event_id": f"r-{number}",
+            "event_id": f"r-{campaign.id}-{number}",
             "platform": "zork",
             "code": campaign.codes[number][0],
             "reverses": f"{campaign.id}-{number}",

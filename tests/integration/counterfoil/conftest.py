@@ -5,7 +5,6 @@ import json
 import os
 import sys
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,7 @@ import pytest
 import pytest_asyncio
 
 from tests.support.databases import Databases
-from tests.support.system import TestSystem, running_system
-from tests.support.topics import own_topics
+from tests.support.system import TestSystem, system_of_its_own
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,20 +67,6 @@ class CommandLine:
         assert ended.err.count("\n") == 1, ended.err
         assert not ended.out
         return ended.err
-
-
-@asynccontextmanager
-async def system_of_its_own(
-    kafka_server: str, databases: Databases, folder: Path, **settings: str
-) -> AsyncIterator[TestSystem]:
-    """Topics, databases and four services that nobody else uses."""
-    folder.mkdir(parents=True)
-    urls = await databases.make_shared()
-    try:
-        async with own_topics(kafka_server) as kafka, running_system(kafka, urls, folder, settings=settings) as system:
-            yield system
-    finally:
-        await databases.drop(urls["codegen"])
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")

@@ -13,10 +13,10 @@ import pytest_asyncio
 
 from services.redemption.app import RedemptionSettings, ledger_fixtures
 from shared.environment import read_code_keys, read_settings
-from tests.integration.counterfoil.conftest import CommandLine, system_of_its_own
+from tests.integration.counterfoil.conftest import CommandLine
 from tests.support.databases import Databases
 from tests.support.polling import poll_until
-from tests.support.system import TestSystem
+from tests.support.system import TestSystem, system_of_its_own
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 
