@@ -30,7 +30,7 @@ clean: environment ## make down, and deletes the data
 	@$(VENV_PYTHON) -m deploy.local clean
 
 test: dev-environment ## Every tier of the tests, on a Kafka and a Postgres that it starts itself
-	$(VENV_PYTHON) -m pytest $(TESTS) -n $(TEST_WORKERS) --dist loadfile $(ARGS)
+	$(VENV_PYTHON) -m pytest $(TESTS) -n $(TEST_WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-containers: dev-environment ## docker-compose.yml really run, and scaled, killed and restarted; root, Debian, minutes
 	$(VENV_PYTHON) -m pytest tests/containers/checks.py $(ARGS)
