@@ -156,6 +156,29 @@ def _allotment(text: str) -> dict[str, Any]:
     return {"store_id": store_id, "count": int(count)}
 
 
+@app.command("adopt")
+def adopt(json: AsJson = False) -> None:
+    """After codegen was restored: takes from the topics what was made since, and makes those codes again. Then start it."""
+    adopted = asyncio.run(_adopt())
+    if json:
+        print_json(adopted)
+        return
+    counts = ", ".join(f"{adopted[kind]:,} {kind}" for kind in ("campaigns", "stores", "batches", "codes", "voids", "tokens"))
+    typer.echo(f"adopted {counts}")
+    for batch_id in adopted["ended"]:
+        typer.echo(f"batch {batch_id} was not ready when the tables were lost and is cancelled: order it again")
+
+
+async def _adopt() -> dict[str, Any]:
+    from services.codegen.app import Refused, adopt_from_topics
+
+    try:
+        adopted = await adopt_from_topics()
+    except Refused as refused:
+        raise CommandError(str(refused)) from None
+    return {name: getattr(adopted, name) for name in adopted.__struct_fields__}
+
+
 def _show(batch: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
         print_json(batch)

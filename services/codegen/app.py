@@ -15,6 +15,7 @@ from services.codegen.api.pages.words import FILTERS
 from services.codegen.api.routes import Handlers, api_routes, page_routes
 from services.codegen.consumer import MarksAge, outcome_group
 from services.codegen.domain.refusals import NotYet, Refused
+from services.codegen.handlers.adopting import Adopted, Adoption, OnTopics
 from services.codegen.handlers.announcing import Announcements
 from services.codegen.handlers.audit import AuditHandlers
 from services.codegen.handlers.batches import BatchHandlers, Minting
@@ -37,7 +38,9 @@ from services.codegen.jobs.worker import Worker
 from services.codegen.settings import CodegenSettings
 from services.codegen.store.database import SCHEMA, Database, open_database
 from shared.codes.key_ring import KeyRing
-from shared.contracts.topics import TOKENS
+from shared.contracts.codec import Event, decoder
+from shared.contracts.codegen import Batch, Campaign, Store, Token, Void
+from shared.contracts.topics import BATCHES, CAMPAIGNS, STORES, TOKENS, VOIDS
 from shared.environment import SettingsError, read_code_keys, read_settings
 from shared.kafka.following import TopicFollower
 from shared.kafka.groups import PartitionGroup
@@ -67,6 +70,7 @@ __all__ = [
     "SCHEMA",
     "CodegenSettings",
     "Refused",
+    "adopt_from_topics",
     "api_routes",
     "bootstrap_admin_token",
     "dump_fixtures",
@@ -160,6 +164,37 @@ async def fixture_loading(
         orders = BatchHandlers(database, announcements, _minting(settings, ring))
         with cpu_thread() as on_cpu:
             yield FixtureLoading(database, ring, orders, announcements, ends, on_cpu=on_cpu)
+
+
+async def adopt_from_topics(settings: CodegenSettings | None = None, ring: KeyRing | None = None) -> Adopted:
+    """After a back-up was put back: takes from the topics what was made since. Best before a codegen is started.
+
+    Raises Conflict when serials were given away twice already.
+    """
+    settings, ring = settings or read_settings(CodegenSettings), ring or read_code_keys()
+    async with (
+        open_database(settings.database_url, connections=1, wait_seconds=COMMAND_WAIT_SECONDS) as database,
+        LogInspector(settings.kafka) as log,
+    ):
+        found = OnTopics(
+            campaigns=await _all_of(log, CAMPAIGNS.name, Campaign),
+            stores=await _all_of(log, STORES.name, Store),
+            batches=await _all_of(log, BATCHES.name, Batch),
+            voids=await _all_of(log, VOIDS.name, Void),
+            tokens=await _all_of(log, TOKENS.name, Token),
+        )
+        with cpu_thread() as on_cpu:
+            return await Adoption(database, ring, on_cpu=on_cpu).adopt(found)
+
+
+async def _all_of(log: LogInspector, topic: str, event: type[Event]) -> list[Event]:
+    decode = decoder(event)
+    return [
+        decode(record.value)
+        for partition in await log.ends(topic)
+        async for record in log.read(topic, partition, 0)
+        if record.value is not None
+    ]
 
 
 @contextmanager

@@ -593,3 +593,48 @@ UPDATE batches SET next_block = $2 WHERE id = $1;
 -- A batch's rows in serial order; for COPY.
 SELECT c.serial, s.id AS store_id FROM codes c JOIN stores s ON s.number = c.store_number
 WHERE c.batch_number = $1 AND c.serial BETWEEN $2 AND $3 ORDER BY c.serial;
+
+-- name: adopt_campaign
+-- Takes a campaign as its topic has it, where that is newer; its id if it was.
+INSERT INTO campaigns (id, name, starts_at, ends_at, time_zone, games, regions, per_player, per_store, total, paused, archived,
+    revision, created_at, updated_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+ON CONFLICT (id) DO UPDATE SET name = excluded.name, starts_at = excluded.starts_at, ends_at = excluded.ends_at,
+    time_zone = excluded.time_zone, games = excluded.games, regions = excluded.regions, per_player = excluded.per_player,
+    per_store = excluded.per_store, total = excluded.total, paused = excluded.paused, archived = excluded.archived,
+    revision = excluded.revision, updated_at = excluded.updated_at
+WHERE campaigns.revision < excluded.revision RETURNING id;
+
+-- name: adopt_token
+-- Takes a token as its topic has it, where that is newer; its id if it was. The topic does not tell names.
+INSERT INTO tokens (id, name, sha256, scopes, expires_at, revoked_at, revision, created_by, created_at)
+VALUES ($1, $1, $2, $3, $4, $5, $6, $7, $8)
+ON CONFLICT (id) DO UPDATE SET revoked_at = excluded.revoked_at, revision = excluded.revision
+WHERE tokens.revision < excluded.revision RETURNING id;
+
+-- name: adopt_batch
+-- Takes a batch's state as its topic has it; whoever was making it has lost it.
+UPDATE batches SET state = $2, paused = $3, revision = $4, published_at = $5,
+    ready_at = CASE WHEN $2 IN ('ready', 'published') THEN coalesce(ready_at, $5, $6) ELSE ready_at END,
+    generated = CASE WHEN $2 IN ('ready', 'published') THEN count ELSE generated END,
+    loaded = CASE WHEN $2 IN ('ready', 'published') THEN count ELSE loaded END,
+    verified = CASE WHEN $2 IN ('ready', 'published') THEN count ELSE verified END,
+    rows_removed = ($2 = 'cancelled'), error = NULL, worker = NULL
+WHERE id = $1 RETURNING *;
+
+-- name: raise_batch_revision
+-- Lets what is told of a batch from now on be newer than what its topic has.
+UPDATE batches SET revision = $2 WHERE id = $1;
+
+-- name: shared_partition_of
+-- The shared partition that a range lies in; no row when it lies in none.
+SELECT first_serial, last_serial, next_serial FROM shared_partitions WHERE $1 BETWEEN first_serial AND last_serial;
+
+-- name: known_voids
+-- Which records of which voids are there.
+SELECT DISTINCT void_id, part FROM void_ranges;
+
+-- name: ensure_void
+-- Adds a void unless it is there.
+INSERT INTO voids (id, reason, target, outstanding, voided_by, voided_at) VALUES ($1, $2, $3, $4, $5, $6)
+ON CONFLICT (id) DO UPDATE SET outstanding = voids.outstanding + excluded.outstanding;

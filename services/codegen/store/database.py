@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
+from services.codegen.store.adopting import Adopting
 from services.codegen.store.audit import AuditLog
 from services.codegen.store.batches import Batches
 from services.codegen.store.campaigns import Campaigns
@@ -26,6 +27,7 @@ class Session:
     """One connection, as the tables that can be reached through it."""
 
     def __init__(self, connection: Connection) -> None:
+        self.adopting = Adopting(connection)
         self.audit = AuditLog(connection)
         self.batches = Batches(connection)
         self.campaigns = Campaigns(connection)

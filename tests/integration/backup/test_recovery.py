@@ -142,15 +142,50 @@ async def test_a_register_put_back_marks_its_codes_again(system: TestSystem, tmp
     system.start("codegen")
     await system.ready("codegen")
 
-    async def state_of(code: str) -> str:
-        return str((await system.call("GET", "codegen", f"/v1/codes/{code}"))["state"])
-
-    async def is_redeemed() -> bool:
-        return await state_of(campaign.codes[0][0]) == "redeemed"
-
-    await poll_until(is_redeemed, 60)
-    assert await state_of(campaign.codes[60][0]) == "issued"
+    await poll_until(lambda: has_state(system, campaign.codes[0][0], "redeemed"), 60)
+    assert await state_of(system, campaign.codes[60][0]) == "issued"
     assert (await open_campaign(system, "after", each=5)).codes[0][0] not in {code for code, _ in campaign.codes}
+
+
+async def test_what_was_made_after_the_registers_back_up_is_adopted_from_the_topics(system: TestSystem, tmp_path: Path) -> None:
+    before = await open_campaign(system, "kept")
+    await command(system, "backup", "codegen", str(tmp_path / "register"))
+    lost = await open_campaign(system, "lost", stores=5, each=60)
+    await system.call("PATCH", "codegen", f"/v1/campaigns/{before.id}", {"name": "renamed"})
+    void = {"codes": [lost.codes[7][0]], "reason": "stolen"}
+    await system.call("POST", "codegen", "/v1/voids", {**void, "confirm_outstanding": 1})
+    await send(system, lost.requests(0, 10))
+    await wait_decided(system, 10, lost.id)
+    system.stop("codegen-1")
+    await poll_until(lambda: nobody_is_connected(system, "codegen"), 20)
+    await command(system, "restore", "codegen", str(tmp_path / "register"), "--replace")
+    assert "adopted 2 campaigns, 2 stores, 1 batches, 300 codes, 1 voids, 0 tokens" in await command(system, "batch", "adopt")
+    assert "adopted 0 campaigns, 0 stores, 0 batches, 0 codes" in await command(system, "batch", "adopt")
+    system.start("codegen")
+    await system.ready("codegen")
+
+    exported = await system.call("GET", "codegen", f"/v1/batches/{await batch_of(system, lost.id)}/codes.csv?header=plain")
+    assert [line.split(",")[0] for line in exported.split("\r\n")[1:] if line] == [code for code, _ in lost.codes]
+    assert (await system.call("GET", "codegen", f"/v1/campaigns/{before.id}"))["name"] == "renamed"
+    await poll_until(lambda: has_state(system, lost.codes[0][0], "redeemed"), 60)
+    assert [await state_of(system, lost.codes[number][0]) for number in (7, 50)] == ["void", "issued"]
+    new = await open_campaign(system, "new", each=5)
+    assert not {code for code, _ in new.codes} & {code for code, _ in (*before.codes, *lost.codes)}
+    await send(system, [*lost.requests(50, 60), *new.requests(0, 10)])
+    assert answers(await wait_decided(system, 20, lost.id), "lost-5") == {"REDEEMED": 10}
+
+
+async def batch_of(system: TestSystem, campaign_id: str) -> str:
+    (batch,) = (await system.call("GET", "codegen", f"/v1/batches?campaign_id={campaign_id}"))["items"]
+    return str(batch["id"])
+
+
+async def state_of(system: TestSystem, code: str) -> str:
+    return str((await system.call("GET", "codegen", f"/v1/codes/{code}"))["state"])
+
+
+async def has_state(system: TestSystem, code: str, state: str) -> bool:
+    return await state_of(system, code) == state
 
 
 async def test_a_restore_that_fails_changes_nothing(system: TestSystem, tmp_path: Path) -> None:
