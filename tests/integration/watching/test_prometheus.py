@@ -85,6 +85,7 @@ async def test_prometheus_scrapes_every_service_and_sees_what_goes_wrong(
         await wait_decided(system, 300)
         await poll_until(lambda: _all_up(prometheus), 30, what="every target being up")
         await poll_until(lambda: _nothing_missing(prometheus), 30, what="every metric of rules and dashboards being there")
+        assert await _panels_asked(prometheus) > 50
         await poll_until(lambda: _rules_are_healthy(prometheus), 30, what="every rule being evaluated")
         await poll_until(lambda: _quiet(prometheus), 30, what="no alert firing")
 
@@ -155,6 +156,19 @@ async def _nothing_missing(prometheus: Prometheus) -> bool:
     if missing:
         print(f"not scraped yet: {sorted(missing)}")
     return not missing
+
+
+async def _panels_asked(prometheus: Prometheus) -> int:
+    """How many questions all panels ask; Prometheus answers each without an error, as it would answer Grafana."""
+    asked = [
+        target["expr"]
+        for text in dashboards.texts().values()
+        for panel in json.loads(text)["panels"]
+        for target in panel.get("targets", [])
+    ]
+    for expression in asked:
+        await prometheus.ask("query", query=expression)
+    return len(asked)
 
 
 async def _rules_are_healthy(prometheus: Prometheus) -> bool:
