@@ -3,28 +3,33 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
 
 from counterfoil.environment import CommandError
+from counterfoil.printing import AsJson, print_json, print_table
 from services.redemption.app import RedemptionSettings, dead_letters
 from shared.environment import read_settings
 
 app = typer.Typer(no_args_is_help=True)
+
+SUMMARY: Final = ("number", "reason", "origin_partition", "origin_offset", "failed_at", "truncated", "detail")
 
 
 @app.command("list")
 def show_all(
     start: Annotated[int, typer.Option(help="From this number on")] = 0,
     reason: Annotated[str | None, typer.Option(help="Only those with this reason")] = None,
-    json: Annotated[bool, typer.Option("--json", help="A JSON object a line")] = False,
+    json: Annotated[bool, typer.Option("--json", help="A JSON object a line, for scripts")] = False,
 ) -> None:
     """Lists dead letters, oldest first, without their values (which may hold whole codes)."""
-    for letter in asyncio.run(_list(start, reason)):
-        summary = _summary(letter)
-        typer.echo(orjson.dumps(summary).decode() if json else "  ".join(str(part) for part in summary.values()))
+    summaries = [_summary(letter) for letter in asyncio.run(_list(start, reason))]
+    if not json:
+        print_table(SUMMARY, summaries)
+    for summary in summaries if json else ():
+        print_json(summary)
 
 
 @app.command("show")
@@ -40,16 +45,20 @@ def show(number: Annotated[int, typer.Argument(help="The dead letter's number, a
 def replay(
     numbers: Annotated[list[int] | None, typer.Argument(help="The dead letters' numbers")] = None,
     every: Annotated[bool, typer.Option("--all", help="All that the topic holds")] = False,
+    json: AsJson = False,
 ) -> None:
     """Sends the original records to the request topic again. What was decided meanwhile is answered, not done, again."""
     if bool(numbers) == every:
         raise CommandError("name the dead letters by number, or say --all")
-    typer.echo(f"{asyncio.run(_replay(numbers))} sent again")
+    sent = asyncio.run(_replay(numbers))
+    if json:
+        print_json({"sent": sent})
+    else:
+        typer.echo(f"{sent} sent again")
 
 
 def _summary(letter: Any) -> dict[str, Any]:
-    names = ("number", "reason", "origin_partition", "origin_offset", "failed_at", "truncated", "detail")
-    return {name: getattr(letter, name) for name in names}
+    return {name: getattr(letter, name) for name in SUMMARY}
 
 
 async def _list(start: int, reason: str | None) -> list[Any]:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from counterfoil.environment import CommandError
+from counterfoil.printing import AsJson, print_json, print_table
 from shared.codes.key_ring import KeyRing, new_key
 from shared.environment import read_code_keys
 
@@ -32,13 +31,20 @@ def new(
 
 
 @app.command("list")
-def show(file: Annotated[Path | None, typer.Option(help="The key ring's file; CODE_KEYS_FILE by default")] = None) -> None:
+def show(
+    file: Annotated[Path | None, typer.Option(help="The key ring's file; CODE_KEYS_FILE by default")] = None,
+    json: AsJson = False,
+) -> None:
     """Shows ids and check values, oldest first; never the keys themselves."""
     ring = read_code_keys({"CODE_KEYS_FILE": str(file)} if file else None)
-    table = Table("id", "check value", "used for")
-    for key in ring.keys:
-        table.add_row(key.id, key.check_value, "new batches" if key is ring.newest else "reading")
-    Console().print(table)
+    keys = [
+        {"id": key.id, "check": key.check_value, "used for": "new batches" if key is ring.newest else "reading"}
+        for key in ring.keys
+    ]
+    if json:
+        print_json([{"id": key["id"], "check": key["check"], "newest": key["used for"] == "new batches"} for key in keys])
+    else:
+        print_table(("id", "check", "used for"), keys)
 
 
 def _path_from_environment() -> Path:

@@ -9,9 +9,11 @@ from typing import Annotated
 import typer
 from pydantic import Field
 
-from counterfoil.environment import variable
+from counterfoil.environment import CommandError, variable
+from deploy.local.access import grants
 from shared.contracts.topics import ALL_TOPICS, OUTCOMES, REQUESTS
 from shared.environment import KafkaSettings, read_settings
+from shared.kafka.access import grant
 from shared.kafka.topics import ensure_topics
 from shared.postgres.migrations import migrate as run_migrations
 
@@ -45,11 +47,25 @@ class _TopicSettings(KafkaSettings):
     replication_factor: int = Field(default=1, ge=1)
 
 
-def topics() -> None:
+def topics(
+    with_grants: Annotated[
+        bool, typer.Option("--grants", help="Also what each service's user may do, on a Kafka that asks who somebody is")
+    ] = False,
+    platform: Annotated[
+        list[str] | None, typer.Option(help="With --grants: the user of a game platform, who may write requests; repeatable")
+    ] = None,
+) -> None:
     """Makes the topics that are not there yet. REQUEST_PARTITIONS and REPLICATION_FACTOR may say otherwise than 6 and 1."""
     settings = read_settings(_TopicSettings)
+    if platform and not with_grants:
+        raise CommandError("--platform is for --grants: say both")
     partitions = {REQUESTS.name: settings.request_partitions, OUTCOMES.name: settings.request_partitions}
     made = asyncio.run(
         ensure_topics(settings.kafka, ALL_TOPICS, partitions=partitions, replication_factor=settings.replication_factor)
     )
     typer.echo(f"made {', '.join(made)}" if made else "all topics were there")
+    if with_grants:
+        given = grants(platform or ())
+        asyncio.run(grant(settings.kafka, given))
+        users = sorted({one.user for one in given})
+        typer.echo(f"{len(given)} grants are there, for the users {', '.join(users)}; none was taken away")

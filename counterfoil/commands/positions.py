@@ -4,19 +4,17 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
-import orjson
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from counterfoil.environment import CommandError
+from counterfoil.printing import AsJson, print_json, print_table
 from services.redemption.app import NothingToMend, PlaceLost, RedemptionSettings, positions
 from shared.environment import read_settings
 
 app = typer.Typer(no_args_is_help=True)
-AsJson = Annotated[bool, typer.Option("--json", help="JSON for scripts")]
+COLUMNS: Final = ("partition", "epoch", "position", "log", "lag", "committed", "problem")
 
 
 @app.command("show")
@@ -24,38 +22,43 @@ def show(json: AsJson = False) -> None:
     """Each partition's place next to its log, how far it is behind, and what is wrong where something is."""
     places = asyncio.run(_show())
     if json:
-        typer.echo(orjson.dumps(places).decode())
-        return
-    table = Table("partition", "epoch", "position", "log", "lag", "committed", "problem")
-    for place in places:
-        log = f"{place['first']}–{place['end']}"
-        columns = ("partition", "epoch", "position")
-        table.add_row(
-            *(str(place[c]) for c in columns), log, str(place["lag"]), str(place["committed"] or ""), place["problem"] or ""
-        )
-    Console().print(table)
+        print_json(places)
+    else:
+        print_table(COLUMNS, ({**place, "log": f"{place['first']}–{place['end']}"} for place in places))
 
 
 @app.command("recover")
-def recover() -> None:
+def recover(json: AsJson = False) -> None:
     """Postgres has lost commits: takes the outcomes that were published of them from the topic back into the ledger."""
-    for place in asyncio.run(_recover()):
+    places = asyncio.run(_recover())
+    if json:
+        print_json(places)
+        return
+    for place in places:
         typer.echo(f"partition {place['partition']}: now at {place['position']}")
 
 
 @app.command("skip")
-def skip(partition: Annotated[int, typer.Option(help="The partition that stopped")]) -> None:
+def skip(partition: Annotated[int, typer.Option(help="The partition that stopped")], json: AsJson = False) -> None:
     """The log no longer holds the place: goes on at its first offset. What is skipped is recorded and was never decided."""
     first, end = asyncio.run(_skip(partition))
+    if json:
+        print_json({"partition": partition, "first": first, "end": end})
+        return
     typer.echo(f"partition {partition}: offsets {first} to {end - 1} were skipped")
 
 
 @app.command("new-epoch")
 def new_epoch(
     force: Annotated[bool, typer.Option(help="Even if no partition shows that the topic was made anew")] = False,
+    json: AsJson = False,
 ) -> None:
     """The request topic was deleted and made anew: publishes what was stored, then starts every partition at its beginning."""
-    typer.echo(f"epoch {asyncio.run(_new_epoch(force=force))} begins")
+    epoch = asyncio.run(_new_epoch(force=force))
+    if json:
+        print_json({"epoch": epoch})
+    else:
+        typer.echo(f"epoch {epoch} begins")
 
 
 async def _show() -> list[dict[str, Any]]:

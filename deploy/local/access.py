@@ -1,6 +1,6 @@
 """Kafka's users and what each may do: just what the topics' own lists of producers and consumers say."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from deploy.local.databases import SERVICES
@@ -17,19 +17,19 @@ OFFSETS_ALONE: Final = {("ranking", REQUESTS.name)}
 """Ranking asks how long the requests are, to know when a window is over; it never reads one."""
 
 
-def grants() -> list[Grant]:
-    """Everything that a user other than the operator may do."""
+def grants(platforms: Sequence[str] = (PLATFORM,)) -> list[Grant]:
+    """Everything that a user other than the operator may do. `platforms`: the users of game platforms."""
     return [
-        *(grant for topic in ALL_TOPICS for grant in _of_topic(topic)),
+        *(grant for topic in ALL_TOPICS for grant in _of_topic(topic, platforms)),
         *(_own_groups(service) for service in SERVICES),
         Grant(user="ranking", operation=Operation.DESCRIBE, resource=Resource.GROUP, name=REDEMPTION_GROUP),
     ]
 
 
-def _of_topic(topic: Topic) -> Iterator[Grant]:
+def _of_topic(topic: Topic, platforms: Sequence[str]) -> Iterator[Grant]:
     for producer in topic.producers:
-        user = PLATFORM if producer == PLATFORMS else producer
-        yield Grant(user=user, operation=Operation.WRITE, resource=Resource.TOPIC, name=topic.name)
+        for user in platforms if producer == PLATFORMS else (producer,):
+            yield Grant(user=user, operation=Operation.WRITE, resource=Resource.TOPIC, name=topic.name)
     for consumer in topic.consumers:
         operation = Operation.DESCRIBE if (consumer, topic.name) in OFFSETS_ALONE else Operation.READ
         yield Grant(user=consumer, operation=operation, resource=Resource.TOPIC, name=topic.name)

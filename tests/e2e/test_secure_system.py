@@ -89,6 +89,16 @@ def security(system: TestSystem) -> Security:
     return Security(certificates=Certificates(folder=system.folder / "certificates"), passwords=passwords)
 
 
+def test_the_command_writes_topics_and_grants_again_and_those_of_another_platform(system: TestSystem) -> None:
+    command = [sys.executable, "-m", "counterfoil", "topics", "--grants", "--platform", "platform-myst"]
+    result = subprocess.run(
+        command, env={**os.environ, **system.environment}, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.startswith("all topics were there\n")
+    assert "for the users codegen, platform-myst, ranking, redemption, reporting" in result.stdout
+
+
 def test_every_service_is_a_user_of_its_own_and_knows_no_other_password(system: TestSystem, security: Security) -> None:
     assert set(security.passwords) == set(USERS)
     for service in SERVICES:

@@ -118,6 +118,18 @@ async def test_jobs_are_listed_and_run(cli: CommandLine) -> None:
     assert "there is no job nothing" in await cli.refused("jobs", "run", "nothing")
 
 
+async def test_places_keys_and_dead_letters_are_told_to_people_and_to_scripts(cli: CommandLine) -> None:
+    places = await cli.json("positions", "show")
+    assert {"partition", "lag", "problem"} <= set(places[0])
+    assert (await cli.done("positions", "show")).out.splitlines()[0].split() == [
+        *("partition", "epoch", "position", "log", "lag", "committed", "problem")
+    ]
+    (key,) = await cli.json("keys", "list")
+    assert (key["id"], key["newest"]) == ("k1", True)
+    assert "new batches" in (await cli.done("keys", "list")).out
+    assert (await cli.done("dead-letters", "list")).out.startswith("number")
+
+
 async def test_a_certificate_that_is_not_there_is_a_sentence(cli: CommandLine) -> None:
     await make_campaign(cli, "certified")
     assert "is certified" in await cli.refused("verify-certificate", "certified", "--date", "2026-01-02")
