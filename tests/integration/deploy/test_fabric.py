@@ -185,6 +185,17 @@ def test_systemd_understands_the_unit(tmp_path: Path) -> None:
     assert unit.name not in result.stderr
 
 
+def test_systemd_understands_the_timers_of_reportings_jobs(tmp_path: Path) -> None:
+    analyze = find_program(SYSTEMD_ANALYZE)
+    shutil.copytree(CHECKOUT / "deploy" / "systemd", tmp_path, dirs_exist_ok=True)
+    timers = sorted(tmp_path.glob("*.timer"))
+    command = [str(analyze.path), "verify", *map(str, timers)]
+    result = subprocess.run(command, env={**os.environ, **analyze.environment}, capture_output=True, text=True, check=False)
+    assert (result.returncode, [line for line in result.stderr.splitlines() if "counterfoil" in line]) == (0, [])
+    assert len(timers) == 5
+    assert "/current/deploy/remote/run-copy reporting-0 " in (tmp_path / "counterfoil-job@.service").read_text()
+
+
 def _prepare(folder: Path, account: TestAccount, server: SshServer, kafka: KafkaConnection, urls: dict[str, str]) -> Deployment:
     repository, root, environment = folder / "repository", account.home / "root", account.home / "environment"
     for name in (*SHIPPED, "fabfile.py"):
