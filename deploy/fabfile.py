@@ -1,9 +1,10 @@
-"""`fab production deploy|rollback|status`, `fab development deploy`: hosts and roles are in deploy/hosts.toml."""
+"""`fab production deploy|rollback|status|targets`, `fab development deploy`: hosts and roles are in deploy/hosts.toml."""
 
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from fabric import task
@@ -12,6 +13,7 @@ from deploy.remote.host import connected
 from deploy.remote.releases import archive_of, linked, version_of
 from deploy.remote.rollout import Rollout, rollout
 from deploy.remote.settings import DeployFailed, Environment, read_environment
+from deploy.remote.targets import TARGETS, write_targets
 
 _chosen: list[Environment] = []
 """What the tasks `production` and `development` leave to the task after them."""
@@ -62,16 +64,30 @@ def status(context: Any) -> None:
         sys.exit(1)
 
 
+@task(help={"folder": "where Prometheus reads its targets"})
+def targets(context: Any, folder: str = str(TARGETS)) -> None:
+    """Writes the addresses of every copy for Prometheus, a file a service. Needs no host."""
+    try:
+        for path in write_targets(_environment(), Path(folder)):
+            _say(f"wrote {path}")
+    except DeployFailed as failure:
+        _end(failure)
+
+
 @contextmanager
 def _rollout() -> Iterator[Rollout]:
     try:
-        if not _chosen:
-            raise DeployFailed("Say which environment is meant first: `fab production deploy`.")
-        environment = _chosen[-1]
+        environment = _environment()
         with connected(environment, environment.hosts) as hosts:
             yield rollout(environment, hosts, _say)
     except DeployFailed as failure:
         _end(failure)
+
+
+def _environment() -> Environment:
+    if not _chosen:
+        raise DeployFailed("Say which environment is meant first: `fab production deploy`.")
+    return _chosen[-1]
 
 
 def _choose(name: str) -> None:

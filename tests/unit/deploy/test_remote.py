@@ -1,6 +1,7 @@
 """Deployments over ssh, as far as they need no host: the settings file, versions, what is written for the supervisors."""
 
 import configparser
+import json
 import subprocess
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from deploy.local.places import CHECKOUT
 from deploy.remote.releases import version_of
 from deploy.remote.settings import Copy, DeployFailed, Environment, Role, read_environment
 from deploy.remote.supervisors import UNIT, unit_lines
+from deploy.remote.targets import write_targets
 
 
 @pytest.mark.parametrize("name", ["development", "production"])
@@ -53,6 +55,13 @@ def test_what_is_wrong_in_the_settings_file_is_told_by_name(tmp_path: Path, text
     path.write_text(text)
     with pytest.raises(DeployFailed, match=sentence):
         read_environment("production", {"COUNTERFOIL_HOSTS": str(path)})
+
+
+def test_prometheus_is_told_of_every_copy_by_its_hosts_name(tmp_path: Path) -> None:
+    roles = {"ranking": Role(hosts=("a:2222", "b"), ports=(3, 4)), "codegen": Role(hosts=("b",), ports=(1,))}
+    environment = Environment(user="u", root="/r", environment="/e", supervisor="systemd", roles=roles)
+    assert [path.name for path in write_targets(environment, tmp_path / "targets")] == ["ranking.json", "codegen.json"]
+    assert json.loads((tmp_path / "targets" / "ranking.json").read_text()) == [{"targets": ["a:3", "a:4", "b:3", "b:4"]}]
 
 
 def test_a_version_is_what_git_says_of_the_commit(tmp_path: Path) -> None:
