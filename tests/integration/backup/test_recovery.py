@@ -171,8 +171,8 @@ async def test_what_was_made_after_the_registers_back_up_is_adopted_from_the_top
     assert [await state_of(system, lost.codes[number][0]) for number in (7, 50)] == ["void", "issued"]
     new = await open_campaign(system, "new", each=5)
     assert not {code for code, _ in new.codes} & {code for code, _ in (*before.codes, *lost.codes)}
-    await send(system, [*lost.requests(50, 60), *new.requests(0, 10)])
-    assert answers(await wait_decided(system, 20, lost.id), "lost-5") == {"REDEEMED": 10}
+    await send(system, [*lost.requests(100, 110), *new.requests(0, 10)])
+    assert answers(await wait_decided(system, 20, lost.id), "lost-10") == {"REDEEMED": 10}
 
 
 async def batch_of(system: TestSystem, campaign_id: str) -> str:
