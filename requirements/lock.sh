@@ -5,7 +5,7 @@ set -eu
 cd "$(dirname "$0")"
 uv pip compile dev.in -o dev.txt --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
     --no-annotate --quiet --custom-compile-command requirements/lock.sh
-for name in local services supervisor pip; do
+for name in local services supervisor pip tracing; do
     uv pip compile "$name.in" -c dev.txt -o "$name.txt" --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-annotate --quiet --custom-compile-command requirements/lock.sh
 done

@@ -16,6 +16,7 @@ from shared.kafka.errors import Retryable
 from shared.postgres.errors import is_retryable
 from shared.telemetry.logs import configure_logs
 from shared.telemetry.readiness import Readiness
+from shared.telemetry.traces import configure_traces, end_traces
 
 EXIT_SETTINGS: Final = 2
 EXIT_FAILED: Final = 1
@@ -47,7 +48,14 @@ def run_service(name: str, settings_type: type[Settings], running: Running[Setti
         print(f"{name} cannot start:\n{error}", file=sys.stderr)  # noqa: T201 (before there is a log)
         sys.exit(EXIT_SETTINGS)
     configure_logs(service=name, level=settings.log_level, log_format=settings.log_format)
-    sys.exit(uvloop.run(_run(name, settings, running)))
+    try:
+        configure_traces(name)
+    except ImportError as error:
+        print(f"{name} cannot start:\n{error}", file=sys.stderr)  # noqa: T201 (the sentence itself is what helps)
+        sys.exit(EXIT_SETTINGS)
+    status = uvloop.run(_run(name, settings, running))
+    end_traces()
+    sys.exit(status)
 
 
 @asynccontextmanager

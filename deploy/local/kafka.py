@@ -5,7 +5,7 @@ import os
 import subprocess
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -23,6 +23,8 @@ USUAL_CONTROLLER_PORT: Final = 19093
 START_SECONDS: Final = 60.0
 STARTED: Final = b"Kafka Server started"
 HEAP: Final = "-Xmx512m"
+QUICK_START: Final = "-XX:TieredStopAtLevel=1"
+"""For what runs for seconds: the second compiler costs more than it gains there."""
 
 SETTINGS: Final = """\
 process.roles=broker,controller
@@ -100,8 +102,13 @@ def choose_ports(last: KafkaPorts | None = None) -> KafkaPorts:
     )
 
 
-def kafka_program(owner: Path, cache: Path, *, say: Callable[[str], None] = lambda _: None) -> Program:
-    """The broker as a program to run: its jars fetched, its Java found. Settings and data are in `owner/kafka`."""
+def kafka_program(
+    owner: Path, cache: Path, *, say: Callable[[str], None] = lambda _: None, options: Sequence[str] = ()
+) -> Program:
+    """The broker as a program to run: its jars fetched, its Java found. Settings and data are in `owner/kafka`.
+
+    `options` are Java's, beside ours.
+    """
     class_path = os.pathsep.join(str(path) for path in jars.fetch_jars(cache, say=say))
     folder = owner / "kafka"
     return Program(
@@ -109,6 +116,7 @@ def kafka_program(owner: Path, cache: Path, *, say: Callable[[str], None] = lamb
         command=[
             str(java.find_java()),
             HEAP,
+            *options,
             "-XX:+UseSerialGC",
             "-XX:+ExitOnOutOfMemoryError",
             "-XX:-UsePerfData",
@@ -190,7 +198,7 @@ def _format(program: Program, security: Security | None) -> None:
         formatting += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={password}]"]
     # In a file of its own, since anybody may read a command line.
     arguments = program.owner / "kafka" / "format.arguments"
-    write_private(arguments, "".join(f"{_quoted(word)}\n" for word in [*command[1:main], *formatting]))
+    write_private(arguments, "".join(f"{_quoted(word)}\n" for word in [QUICK_START, *command[1:main], *formatting]))
     try:
         subprocess.run(
             [command[0], f"@{arguments}"],

@@ -13,6 +13,7 @@ from shared.environment import KafkaConnection
 from shared.kafka import clients
 from shared.kafka.errors import Retryable
 from shared.kafka.records import Headers, NewRecord
+from shared.telemetry import traces
 
 BATCH_BYTES: Final = 900_000
 """The broker refuses a record batch above 1,048,588 bytes. A record that is larger than this alone is a batch of its own."""
@@ -66,10 +67,10 @@ class Publisher:
         try:
             async with asyncio.timeout(self._delivery_timeout_seconds):
                 with clients.outside():
-                    name = self._connection.physical(topic)
+                    name, carried = self._connection.physical(topic), [*headers, *traces.current_headers()]
                     if partition is not None:
                         await _know_partition(producer, name, partition)
-                    metadata = await producer.send_and_wait(name, value, key=key, headers=list(headers), partition=partition)
+                    metadata = await producer.send_and_wait(name, value, key=key, headers=carried, partition=partition)
         except (Retryable, TimeoutError) as error:
             await self._abandon(producer)
             raise Retryable(f"Kafka did not take a record of {topic}: {type(error).__name__}: {error}") from error

@@ -12,6 +12,7 @@ from aiokafka.errors import NoOffsetForPartitionError, OffsetOutOfRangeError
 from shared.kafka import clients, lag
 from shared.kafka.errors import OutOfRange, Retryable
 from shared.kafka.records import Record
+from shared.telemetry import traces
 
 WORKS_AFTER_SECONDS: Final = 1.0
 """A loop that stops does so when it looks for its place or at the first records from there; after this long it has not."""
@@ -35,6 +36,7 @@ class PartitionReader:
         self._next: int | None = None
         self._sought_at: float | None = None
         self._revoked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._span: traces.BatchSpan | None = None
 
     @property
     def revoked(self) -> bool:
@@ -63,6 +65,7 @@ class PartitionReader:
         if self._next is None:
             message = "seek before the first fetch"
             raise AssertionError(message)
+        self._end_span()
         fetched = await self._unless_revoked(self._getmany(max_records, wait_seconds))
         records = [record for record in fetched if record.offset >= self._next]
         if len(records) != len(fetched):
@@ -70,6 +73,7 @@ class PartitionReader:
         if records:
             self._next = records[-1].offset + 1
             self.lag.fetched(records)
+            self._span = traces.batch_span(self.topic, self.partition, records)
         return records
 
     async def pause(self, seconds: float) -> None:
@@ -79,6 +83,7 @@ class PartitionReader:
     async def commit(self, offset: int) -> None:
         """Tells the group how far this partition is, for lag and rule 19 alone; that it fails now and then does no harm."""
         self.lag.done(offset)
+        self._end_span()
         try:
             with clients.outside():
                 await self._consumer.commit({self.assigned: offset})
@@ -91,6 +96,11 @@ class PartitionReader:
             first = await self._consumer.beginning_offsets([self.assigned])
             end = await self._consumer.end_offsets([self.assigned])
         return first[self.assigned], end[self.assigned]
+
+    def _end_span(self) -> None:
+        if self._span is not None:
+            self._span.end()
+            self._span = None
 
     def revoke(self) -> None:
         if not self._revoked.done():

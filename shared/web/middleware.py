@@ -11,7 +11,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from shared.telemetry import metrics
+from shared.telemetry import metrics, traces
 from shared.web.pages import CSRF_HEADER, TOKEN_COOKIE, csrf_of
 from shared.web.problems import Problem, not_found
 from shared.web.routes import Route
@@ -46,7 +46,9 @@ def around_requests(unavailable: Unavailable) -> Middleware:
         started = time.perf_counter()
         request_id = request.headers.get("X-Request-Id", "")[:64] or uuid.uuid4().hex
         structlog.contextvars.bind_contextvars(request_id=request_id if request_id.isprintable() else "unprintable")
-        response = await _answer(request, handler, unavailable)
+        with traces.request_span(request.method, request.headers.get(traces.HEADER)) as told:
+            response = await _answer(request, handler, unavailable)
+            told |= {"http.route": _template(request), "http.response.status_code": response.status, "request_id": request_id}
         if STREAMING in request and not response.prepared:
             _cut_off(request)
         _note(request, response.status, time.perf_counter() - started)

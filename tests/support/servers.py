@@ -32,7 +32,7 @@ class Servers:
 @contextmanager
 def running_kafka(folder: Path) -> Iterator[str]:
     """A broker of its own in the folder, ended with the block. Gives host:port."""
-    program = kafka.kafka_program(folder, default_cache())
+    program = kafka.kafka_program(folder, default_cache(), options=(kafka.QUICK_START,))
     client = ports.free_port(_any_port())
     at = kafka.KafkaPorts(client=client, controller=ports.free_port(client + 1, but_not={client}))
     try:

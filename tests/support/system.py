@@ -102,7 +102,7 @@ async def running_system(
     try:
         for service in SERVICES:
             system.start(service)
-        await asyncio.gather(*(system.ready(service) for service in SERVICES))
+        await asyncio.gather(_bootstrap(system), *(system.ready(service) for service in SERVICES))
         await _make_tokens(system)
         yield system
     finally:
@@ -142,7 +142,8 @@ def _environment(
     }
 
 
-async def _make_tokens(system: TestSystem) -> None:
+async def _bootstrap(system: TestSystem) -> None:
+    """The first token is made on the database, whether codegen runs or not."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -156,6 +157,9 @@ async def _make_tokens(system: TestSystem) -> None:
     out, _ = await process.communicate()
     assert process.returncode == 0
     system.environment["ADMIN_TOKEN"] = out.decode().strip()
+
+
+async def _make_tokens(system: TestSystem) -> None:
     for variable, scope in (("PLATFORM_TOKEN", "platform:zork"), ("REPORTS_TOKEN", "reports")):
         made = await system.call("POST", "codegen", "/v1/tokens", {"name": scope, "scopes": [scope]})
         system.environment[variable] = made["token"]
