@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from deploy.grafana import dashboards
 from deploy.local import ports, processes
@@ -61,10 +62,11 @@ class Prometheus:
         return firing
 
 
-def test_each_alert_fires_on_what_it_is_for_and_on_nothing_else(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["rules_test.yml", "rules_of_days_test.yml"])
+def test_each_alert_fires_on_what_it_is_for_and_on_nothing_else(tmp_path: Path, name: str) -> None:
     promtool = find_program(PROMTOOL)
-    tests = tmp_path / "rules_test.yml"
-    text = (Path(__file__).parent / "rules_test.yml").read_text()
+    tests = tmp_path / name
+    text = (Path(__file__).parent / name).read_text()
     tests.write_text(text.replace("RULES", str(FOLDER / "rules/counterfoil.yml")))
     result = subprocess.run(
         [promtool.path, "test", "rules", tests],
