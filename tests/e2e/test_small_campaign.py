@@ -57,7 +57,10 @@ async def play(system: TestSystem, folder: Path) -> Played:
 async def demo(system: TestSystem, tmp_path_factory: pytest.TempPathFactory) -> tuple[Played, Path]:
     """The demo, played once on the system, and the folder with what it wrote."""
     folder = tmp_path_factory.mktemp("played") / "demo"
-    return await play(system, folder), folder
+    before = await requests_on_the_topic(system.kafka)
+    played = await play(system, folder)
+    assert await requests_on_the_topic(system.kafka) - before == played.sent
+    return played, folder
 
 
 async def outcomes_on_the_topic(kafka: KafkaConnection) -> list[Outcome]:
@@ -110,7 +113,7 @@ async def test_ledger_ranking_and_reporting_equal_a_recomputation_from_the_outco
 ) -> None:
     played, folder = demo
     outcomes = await outcomes_on_the_topic(system.kafka)
-    assert len(outcomes) == await requests_on_the_topic(system.kafka) == played.sent
+    assert len(outcomes) == await requests_on_the_topic(system.kafka) >= played.sent
     expected = net_by_store(outcomes, played.campaign_id)
     assert sum(expected.values()) > 2_000
 
