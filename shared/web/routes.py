@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 import orjson
@@ -11,6 +11,10 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from shared.web.problems import FieldError, from_validation, invalid, not_found, unreadable
 from shared.web.tokens import Principal
+
+KEPT_QUERIES: Final = 2_000
+KEPT_QUERY_CHARACTERS: Final = 200
+_parsed: Final[dict[tuple[type, str], Any]] = {}
 
 Query = TypeVar("Query")
 Body = TypeVar("Body")
@@ -129,6 +133,20 @@ def _plain(value: Any) -> Any:
 
 
 def _parse_query(route: Route, request: web.Request) -> Any:
+    """The query's model. Those of short queries are kept: they are the same again and again, and a model never changes."""
+    raw = request.rel_url.raw_query_string
+    kept = _parsed.get((route.query, raw))
+    if kept is not None:
+        return kept
+    query = _validated_query(route, request)
+    if len(raw) <= KEPT_QUERY_CHARACTERS:
+        if len(_parsed) >= KEPT_QUERIES:
+            _parsed.clear()
+        _parsed[route.query, raw] = query
+    return query
+
+
+def _validated_query(route: Route, request: web.Request) -> Any:
     values: dict[str, Any] = {}
     for name in request.query:
         given = request.query.getall(name)

@@ -26,12 +26,15 @@ from services.ranking.domain.calendar import EPOCH, Period, Window
 from services.ranking.domain.roster import OVERALL, Roster, StoreFacts, StoreIndex
 from services.ranking.domain.scores import Integers
 from services.ranking.domain.tables import Table, TableName
+from shared.contracts.codec import encode
+from shared.contracts.codegen import Token
+from shared.kafka.records import NewRecord
 from shared.telemetry.logs import configure_logs
 from shared.telemetry.readiness import Readiness
 from shared.web.application import ServiceDescription, build_web_app, serving
 from shared.web.pages import Pages
 from shared.web.routes import Call, NoFields, Route
-from shared.web.tokens import TokenDirectory
+from shared.web.tokens import TokenDirectory, hash_token
 from tests.bench.ranking_load import PARTITIONS, outcomes, prepared, publish, service
 from tests.bench.ranking_redis import BOARD, Peer, running_redis
 from tests.integration.ranking.system import Reader
@@ -137,13 +140,16 @@ async def serve_peer(redis_port: int, page: bytes) -> None:
         return None
 
     routes = [
-        Route(method="GET", path="/rank/{store_id}", handler=rank, summary="", scopes=None),
-        Route(method="GET", path="/constant", handler=constant, summary="", scopes=None),
+        Route(method="GET", path="/rank/{store_id}", handler=rank, summary="", scopes=("reports",)),
+        Route(method="GET", path="/constant", handler=constant, summary="", scopes=("reports",)),
     ]
+    tokens = TokenDirectory(refresh=nothing, age_seconds=lambda: 0.0)
+    token = Token(revision=1, id="peer", sha256=hash_token("t-reports"), scopes=("reports",))
+    tokens.apply(0, [NewRecord(b"peer", encode(token))])
     app = build_web_app(
         ServiceDescription(title="peer", description="", version="1"),
         routes,
-        tokens=TokenDirectory(refresh=nothing, age_seconds=lambda: 0.0),
+        tokens=tokens,
         readiness=Readiness(),
         unavailable=lambda _error: False,
         pages=Pages(WEB),

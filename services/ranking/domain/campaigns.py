@@ -4,7 +4,7 @@ Reading a table that exists costs no sorting; it is as old as the last refresh. 
 it is asked for, and from then on refreshed with the others.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Final
@@ -49,6 +49,7 @@ class CampaignBoards:
         self._issued_changes = 0
         self._issued_array = np.zeros(0, dtype=np.int64)
         self._issued_of = (-1, -1)
+        self._made_of: dict[tuple[Period, date], tuple[Period, Period]] = {}
         self._frozen: dict[Period, KeptFrozen] = {}
         self._refreshes = 0
         self._boards: dict[tuple[Period, Measure], KeptBoard] = {}
@@ -86,9 +87,13 @@ class CampaignBoards:
     def is_frozen(self, period: Period) -> bool:
         return self._key_of_certificate(period) in self._frozen
 
-    def certificates_of(self, period: Period, *, today: date) -> list[Period]:
+    def certificates_of(self, period: Period, *, today: date) -> Sequence[Period]:
         """The windows whose certificates, where there are any, a table of the period is made from."""
-        return [self._key_of_certificate(period), self._key_of_certificate(self._before(period, today))]
+        made_of = self._made_of.get((period, today))
+        if made_of is None:
+            made_of = (self._key_of_certificate(period), self._key_of_certificate(self._before(period, today)))
+            self._made_of[period, today] = made_of
+        return made_of
 
     def adjustments(self, period: Period) -> list[Adjustment]:
         """Of a frozen window, the stores that later outcomes changed, by id; hidden ones are left out."""
@@ -167,7 +172,7 @@ class CampaignBoards:
         if kept is not None and kept.read_at == self._refreshes:
             return kept.table
         board, previous = self._board(period, by), self._previous(self._before(period, today), scope, by)
-        if kept is None or not _is_of(kept, board, previous, self._facts_changes):
+        if kept is None or not kept.is_made_of(board, previous, self._facts_changes):
             table = self._make(key, board, previous)
             kept = KeptTable(table=table, board=board, previous=previous, facts=self._facts_changes, read_at=0)
             self._tables[key] = kept
@@ -177,6 +182,7 @@ class CampaignBoards:
     def refresh(self, today: date) -> None:
         """Makes every kept board again that something changed, and drops what nobody reads."""
         self._refreshes += 1
+        self._made_of.clear()
         for period in self.periods_shown(today):
             for by in Measure:
                 self._board(period, by)
@@ -290,7 +296,3 @@ class CampaignBoards:
             ranks = ranks_by_key(ranked, scores[ranked], stores=len(best))
             best = np.where((best == 0) | ((ranks > 0) & (ranks < best)), ranks, best)
         self._best = BestRanks(stamp, best)
-
-
-def _is_of(kept: KeptTable, board: Board, previous: Integers, facts: int) -> bool:
-    return kept.board is board and kept.previous is previous and kept.facts == facts

@@ -52,6 +52,9 @@ class KeptTable:
     facts: int
     read_at: int
 
+    def is_made_of(self, board: Board, previous: Integers, facts: int) -> bool:
+        return self.board is board and self.previous is previous and self.facts == facts
+
 
 @dataclass(slots=True)
 class BestRanks:
