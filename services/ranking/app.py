@@ -100,7 +100,7 @@ async def running(settings: RankingSettings) -> AsyncIterator[RunningService]:
         await stack.enter_async_context(background({"group": group.run, "database": database.run, **jobs}))
 
         answers, certified = Answers(boards), CertifiedAnswers(boards, certificates, certificate_store)
-        live = LiveBoards(answers)
+        live = LiveBoards(answers, boards.wait_refreshed)
         app = _web(settings, RankingApi(answers, certified, live, tokens), tokens, readiness)
         url = await stack.enter_async_context(serving(app, host=settings.host, port=settings.port))
         await stack.enter_async_context(background({"live": live.run}))

@@ -35,19 +35,22 @@ BOARD_AGE: Final = metrics.gauge("ranking_board_age_seconds", "How old the board
 
 
 async def refresh_boards(boards: Boards, interval_seconds: float) -> None:
-    """Refreshes after changes, at most once an interval, until it is cancelled."""
-    refreshed_at = float("-inf")
-    pause = interval_seconds
+    """Refreshes as soon as something changed, but at most once an interval, until it is cancelled."""
+    BOARD_AGE.set_function(lambda: _age_seconds(boards))
+    rested_at = time.monotonic()
     while True:
-        await asyncio.sleep(pause)
-        started, now = time.monotonic(), datetime.now(UTC)
-        BOARD_AGE.set((now - boards.as_of(now)).total_seconds())
-        if not boards.changed and started - refreshed_at < IDLE_REFRESH_SECONDS:
-            continue
+        await boards.wait_changed(IDLE_REFRESH_SECONDS)
+        await asyncio.sleep(rested_at - time.monotonic())
+        started = time.monotonic()
         boards.refresh(datetime.now(UTC))
-        refreshed_at = time.monotonic()
-        REFRESH.observe(refreshed_at - started)
-        pause = max(interval_seconds, REST_FACTOR * (refreshed_at - started))
+        took = time.monotonic() - started
+        REFRESH.observe(took)
+        rested_at = started + max(interval_seconds, (1 + REST_FACTOR) * took)
+
+
+def _age_seconds(boards: Boards) -> float:
+    now = datetime.now(UTC)
+    return (now - boards.as_of(now)).total_seconds()
 
 
 async def certify_regularly(

@@ -1,6 +1,8 @@
 """All boards of this copy in memory: loaded from a snapshot, kept by following the topics (`protocol.md`, rule 17)."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, Protocol, TypeVar
 
@@ -60,7 +62,8 @@ class Boards:
         self._issued: dict[str, dict[str, Mapping[str, int]]] = {}
         self._waiting: dict[str, list[CountedOutcome]] = {}
         self._early: dict[str, CampaignScores] = {}
-        self._changed = False
+        self._changed = asyncio.Event()
+        self._refreshed = asyncio.Event()
         self._as_of: datetime | None = None
 
     async def load(self, places: Mapping[int, Place], rows: AsyncIterator[ScoreRow]) -> None:
@@ -76,7 +79,7 @@ class Boards:
         for campaign_id, campaign in self.campaigns.items():
             campaign.replace_scores(scores.pop(campaign_id, CampaignScores(self.roster.index)))
         self._early, self._places, self._waiting = scores, dict(places), {}
-        self._changed = True
+        self._changed.set()
 
     def start_at(self, _topic: str, partition: int, first: int, _end: int) -> int:
         """The offset at which following a partition of the outcomes begins."""
@@ -127,7 +130,7 @@ class Boards:
             store = self._read(_store, record, "store")
             if store is not None:
                 self.roster.put(_facts_of_store(store))
-                self._changed = True
+                self._changed.set()
 
     def apply_batches(self, _partition: int, records: Sequence[Record]) -> None:
         for record in records:
@@ -138,11 +141,19 @@ class Boards:
     @property
     def changed(self) -> bool:
         """Whether something came since the last refresh."""
-        return self._changed
+        return self._changed.is_set()
+
+    async def wait_changed(self, seconds: float) -> None:
+        """Returns when something came since the last refresh, or after so many seconds."""
+        await _wait(self._changed, seconds)
+
+    async def wait_refreshed(self, seconds: float) -> None:
+        """Returns after the next refresh, or after so many seconds."""
+        await _wait(self._refreshed, seconds)
 
     def note_change(self) -> None:
         """Makes the next refresh look again."""
-        self._changed = True
+        self._changed.set()
 
     def refresh(self, now: datetime) -> None:
         """Makes the tables that something changed again."""
@@ -150,12 +161,14 @@ class Boards:
         for campaign in self.campaigns.values():
             campaign.refresh(campaign.today(now))
         self._as_of = as_of
-        self._changed = False
+        self._changed.clear()
+        told, self._refreshed = self._refreshed, asyncio.Event()
+        told.set()
 
     def as_of(self, now: datetime) -> datetime:
         """The moment up to which the tables hold every outcome that was on the topic."""
         live = self._live_as_of(now)
-        return live if not (self._changed or self.stopped) else min(live, self._as_of or live)
+        return live if not (self.changed or self.stopped) else min(live, self._as_of or live)
 
     def _live_as_of(self, now: datetime) -> datetime:
         ago = self.seconds_since_end()
@@ -174,7 +187,7 @@ class Boards:
             known.update(facts)
         else:
             self._begin(CampaignBoards(facts, self.roster))
-        self._changed = True
+        self._changed.set()
 
     def _begin(self, campaign: CampaignBoards) -> None:
         """Gives a campaign that became known what waited for it."""
@@ -199,12 +212,12 @@ class Boards:
         campaign = self.campaigns.get(batch.campaign_id)
         if campaign is not None:
             campaign.set_issued(batch.id, issued)
-            self._changed = True
+            self._changed.set()
 
     def _add(self, changes: ScoreChanges) -> None:
         for campaign_id, day, totals in changes.totals():
             self.campaigns[campaign_id].add_day(day, totals)
-            self._changed = True
+            self._changed.set()
 
     def _read(self, decode: Callable[[bytes], Value], record: Record, kind: str) -> Value | None:
         """The record's value, None where it is a tombstone, unreadable or older than what is known."""
@@ -220,6 +233,12 @@ class Boards:
             return None
         self._revisions[key] = value.revision
         return value
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 async def _grouped(rows: AsyncIterator[ScoreRow]) -> AsyncIterator[tuple[tuple[str, date], list[ScoreRow]]]:

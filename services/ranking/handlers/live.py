@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import Final
@@ -10,6 +10,8 @@ from typing import Final
 from services.ranking.handlers.answers import Answers, UnknownName, Wanted, WrongValue, freshness
 
 LOOK_SECONDS: Final = 0.2
+"""Also without a refresh is looked this often: a change may have come too soon after another to be told at once."""
+
 CHANGE_SECONDS: Final = 1.0
 FRESH_SECONDS: Final = 5.0
 
@@ -27,7 +29,7 @@ class Channel:
         self.closed = False
         self.listeners = 0
         self.changed_at = float("-inf")
-        self._bell: asyncio.Future[None] | None = None
+        self._bell = asyncio.Event()
 
     def show(self, version: str, body: bytes) -> None:
         self.version, self.changed_at = version, time.monotonic()
@@ -44,9 +46,8 @@ class Channel:
         self.ring()
 
     def ring(self) -> None:
-        bell, self._bell = self._bell, None
-        if bell is not None and not bell.done():
-            bell.set_result(None)
+        bell, self._bell = self._bell, asyncio.Event()
+        bell.set()
 
     async def events(self, seen_version: str) -> AsyncGenerator[bytes, None]:
         """The events for a listener that has seen a version (empty: none), until the channel closes."""
@@ -59,19 +60,15 @@ class Channel:
                 seen_fresh = self.fresh_number
                 yield self.fresh
             else:
-                await self._wait()
-
-    async def _wait(self) -> None:
-        if self._bell is None:
-            self._bell = asyncio.get_running_loop().create_future()
-        await asyncio.shield(self._bell)
+                await self._bell.wait()
 
 
 class LiveBoards:
-    """The channels of all boards that someone listens to. `run` looks for changes."""
+    """The channels of all boards that someone listens to. `run` looks for changes, after every refresh of the boards."""
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers, wait_refreshed: Callable[[float], Awaitable[None]]) -> None:
         self._answers = answers
+        self._wait_refreshed = wait_refreshed
         self._channels: dict[ChannelKey, Channel] = {}
         self._closed = False
 
@@ -102,7 +99,7 @@ class LiveBoards:
         fresh_at = time.monotonic()
         try:
             while True:
-                await asyncio.sleep(LOOK_SECONDS)
+                await self._wait_refreshed(LOOK_SECONDS)
                 for key, channel in list(self._channels.items()):
                     if time.monotonic() - channel.changed_at >= CHANGE_SECONDS:
                         self._look(key, channel)
