@@ -5,7 +5,7 @@ import random
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Self
 from urllib.parse import urlsplit, urlunsplit
@@ -90,37 +90,36 @@ async def test_a_copy_killed_again_and_again_folds_every_outcome_once(
     kafka: KafkaConnection, database: Database, topics: Topics
 ) -> None:
     url, chance = await database("ranking"), random.Random(1)
-    events = history(chance, 1_500)
+    events = history(chance, 800)
     async with stream(topics, events):
-        for _ in range(3):
+        for _ in range(2):
             async with copy_of_ranking(kafka, url, **OFTEN) as copy:
                 await asyncio.sleep(chance.uniform(0.2, 0.8))
                 await copy.kill()
-    async with copy_of_ranking(kafka, url, **OFTEN) as copy:
+    async with ranking(kafka, url, **OFTEN) as reader:
         await until_folded(url, scores_of(events))
-        await until_scores(copy.reader, scores_of(events))
+        await until_scores(reader, scores_of(events))
 
 
 async def test_copies_that_come_and_go_agree_with_each_other_and_the_table(
     kafka: KafkaConnection, database: Database, topics: Topics
 ) -> None:
     url = await database("ranking")
-    events = history(random.Random(2), 1_500)
-    async with copy_of_ranking(kafka, url, **OFTEN) as stays:
+    events = history(random.Random(2), 800)
+    async with AsyncExitStack() as stack:
+        begun = (stack.enter_async_context(copy_of_ranking(kafka, url, **OFTEN)) for _ in range(3))
+        stays, killed, leaves = await asyncio.gather(*begun)
         async with stream(topics, events):
-            async with copy_of_ranking(kafka, url, **OFTEN) as killed:
-                await asyncio.sleep(0.5)
-                await killed.kill()
-            async with copy_of_ranking(kafka, url, **OFTEN) as leaves:
-                await asyncio.sleep(0.5)
-                assert await is_ready(leaves.reader)
-        async with copy_of_ranking(kafka, url, **OFTEN) as late:
-            for copy in (stays, late):
-                await until_scores(copy.reader, scores_of(events))
-            await until_folded(url, scores_of(events))
-            for window in ("day", "week", "month", "all"):
-                one, other = await stays.reader.leaderboard(window=window), await late.reader.leaderboard(window=window)
-                assert (one["version"], one["rows"]) == (other["version"], other["rows"])
+            await asyncio.sleep(0.3)
+            await killed.kill()
+            late = await stack.enter_async_context(ranking(kafka, url, **OFTEN))
+            await leaves.end()
+        for reader in (stays.reader, late):
+            await until_scores(reader, scores_of(events))
+        await until_folded(url, scores_of(events))
+        for window in ("day", "week", "month", "all"):
+            one, other = await stays.reader.leaderboard(window=window), await late.leaderboard(window=window)
+            assert (one["version"], one["rows"]) == (other["version"], other["rows"])
 
 
 async def test_a_copy_that_was_halted_and_thinks_it_still_owns_its_partitions_does_no_harm(
@@ -133,17 +132,17 @@ async def test_a_copy_that_was_halted_and_thinks_it_still_owns_its_partitions_do
         async with stream(topics, events[:half], rest_seconds=0.01):
             await asyncio.sleep(0.2)
             zombie.process.send_signal(signal.SIGSTOP)
-        async with copy_of_ranking(kafka, url, **OFTEN) as other:
+        async with ranking(kafka, url, **OFTEN) as other:
             async with stream(topics, events[half:], rest_seconds=0.01):
                 pass
             await until_folded(url, scores_of(events))
             zombie.process.send_signal(signal.SIGCONT)
-            for copy in (zombie, other):
-                await until_scores(copy.reader, scores_of(events))
+            for reader in (zombie.reader, other):
+                await until_scores(reader, scores_of(events))
             await topics.outcomes(0, [redeemed("s-1")])
             expected = scores_of([*events, redeemed("s-1")])
-            for copy in (zombie, other):
-                await until_scores(copy.reader, expected)
+            for reader in (zombie.reader, other):
+                await until_scores(reader, expected)
             await until_folded(url, expected)
 
 

@@ -30,6 +30,11 @@ class Copy:
         self.process.kill()
         await self.process.wait()
 
+    async def end(self) -> None:
+        """Ends it in order."""
+        self.process.terminate()
+        await self.process.wait()
+
 
 @asynccontextmanager
 async def copy_of_ranking(kafka: KafkaConnection, database_url: str, **environment: str) -> AsyncIterator[Copy]:

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from services.ranking.handlers import live
 from shared.environment import KafkaConnection
 from tests.integration.ranking.system import CAMPAIGN, Database, Reader, Topics, ranking, redeemed, until_scores
 from tests.support.polling import poll_until
@@ -82,8 +83,9 @@ async def test_changes_are_told_at_most_once_a_second(kafka: KafkaConnection, da
 
 
 async def test_who_has_the_version_already_hears_only_that_it_is_fresh(
-    kafka: KafkaConnection, database: Database, topics: Topics
+    kafka: KafkaConnection, database: Database, topics: Topics, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(live, "FRESH_SECONDS", 0.5)
     await topics.outcomes(0, [redeemed("s-1")])
     async with ranking(kafka, await database("ranking")) as reader:
         await until_scores(reader, {"s-1": 1})

@@ -9,7 +9,7 @@ import pytest
 
 from shared.contracts.topics import BATCHES, CAMPAIGNS, OUTCOMES, REQUESTS
 from shared.environment import KafkaConnection
-from shared.kafka import following, groups, reading
+from shared.kafka import clients, following, groups, reading
 from shared.kafka.errors import OutOfRange, PartitionStopped, Retryable
 from shared.kafka.following import TopicFollower, from_the_end
 from shared.kafka.groups import PartitionGroup
@@ -82,8 +82,9 @@ async def test_a_follower_reads_from_the_beginning_and_knows_how_fresh_it_is(
 
 
 async def test_a_follower_from_the_end_sees_only_what_comes_later_and_new_partitions_whole(
-    kafka: KafkaConnection, publisher: Publisher
+    kafka: KafkaConnection, publisher: Publisher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(clients, "METADATA_MAX_AGE_MILLISECONDS", 1_000)
     await publisher.publish_batch(OUTCOMES.name, 0, numbered(3))
     seen: list[tuple[int, int]] = []
     follower = TopicFollower(
