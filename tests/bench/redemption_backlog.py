@@ -6,7 +6,7 @@ from typing import Any
 from tests.bench.redemption_stage import Measured, measure, send_backlog, services, stage
 
 BACKLOG = int(os.environ.get("REDEMPTION_BACKLOG", "2_000_000"))
-STEADY = 150_000
+STEADY = int(os.environ.get("REDEMPTION_EVENTS", "150_000"))
 
 
 async def run() -> dict[str, Any]:

@@ -70,6 +70,7 @@ async def main(way: str) -> None:
         bootstrap_servers=servers,
         group_id=f"{prefix}{way}",
         enable_auto_commit=False,
+        session_timeout_ms=60_000,
         auto_offset_reset="earliest",
     )
     producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all")

@@ -27,6 +27,8 @@ PARTITIONS = 6
 CODES = 1_000_000
 LIMITS = {"per_player": 3}
 SENT_TOGETHER = 100_000
+SETTLED_SECONDS = 8.0
+PATIENT = {"REDEMPTION_SESSION_TIMEOUT_MILLISECONDS": "60000"}
 
 
 @asynccontextmanager
@@ -72,6 +74,18 @@ def _requests(choose: random.Random, serials: Sequence[int], name: str) -> list[
     return sent
 
 
+async def backlog_for(world: World, processes: Sequence[subprocess.Popen[bytes]], count: int) -> None:
+    """A backlog for workers that have divided the partitions among them before it: they are halted while it is written."""
+    await asyncio.sleep(SETTLED_SECONDS)
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        await send_backlog(world, count)
+    finally:
+        for process in processes:
+            process.send_signal(signal.SIGCONT)
+
+
 async def published(world: World) -> int:
     """Outcomes on the topic."""
     return sum((await world.inspector.ends(OUTCOMES.name)).values())
@@ -115,7 +129,7 @@ def workers(command: Sequence[str], environment: Mapping[str, str], count: int) 
         subprocess.Popen(
             [sys.executable, "-m", *command],
             cwd=CHECKOUT,
-            env={**os.environ, **environment, "LOG_LEVEL": "warning"},
+            env={**os.environ, **PATIENT, **environment, "LOG_LEVEL": "warning"},
         )
         for _ in range(count)
     ]

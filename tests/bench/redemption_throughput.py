@@ -4,7 +4,7 @@ import os
 from typing import Any
 
 from tests.bench.redemption_pgbench import events_a_second
-from tests.bench.redemption_stage import Measured, measure, peers, send_backlog, services, stage
+from tests.bench.redemption_stage import Measured, backlog_for, measure, peers, services, stage
 
 EVENTS = int(os.environ.get("REDEMPTION_EVENTS", "150_000"))
 WARMING_EVENTS = 30_000
@@ -37,13 +37,13 @@ async def run() -> dict[str, Any]:
 
 async def _service(count: int, *, events: int = EVENTS) -> Measured:
     async with stage() as world:
-        await send_backlog(world, events)
         with services(world, count) as processes:
+            await backlog_for(world, processes, events)
             return await measure(world, events, processes)
 
 
 async def _peer(way: str) -> Measured:
     async with stage() as world:
-        await send_backlog(world, PEER_EVENTS[way])
         with peers(world, way, 2) as processes:
+            await backlog_for(world, processes, PEER_EVENTS[way])
             return await measure(world, PEER_EVENTS[way], processes)

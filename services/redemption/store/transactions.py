@@ -189,10 +189,8 @@ class LedgerTransaction:
         await self._connection.execute(QUERIES.add_attempts, platforms, players, times, kept, partition)
 
     async def _add_tallies(self, decisions: Decisions) -> None:
-        tallies = decisions.tallies
-        if not tallies:
-            return
-        await self.add_tallies(tallies, decisions.outcomes[0].source.partition)
+        if decisions.tallies:
+            await self.add_tallies(decisions.tallies, decisions.outcomes[0].source.partition)
 
     async def add_tallies(self, tallies: Sequence[Tally], partition: int) -> None:
         await self._connection.execute(
@@ -207,8 +205,8 @@ class LedgerTransaction:
     async def _change_player_counters(self, changes: Mapping[PlayerSlot, int], counts: Mapping[PlayerSlot, int]) -> None:
         begun = [slot for slot in changes if slot not in counts]
         if begun:
-            numbers_of_begun = numbers([changes[slot] for slot in begun])
-            await self._connection.execute(QUERIES.add_player_counters, *_columns(begun, 3), numbers_of_begun)
+            first = numbers([changes[slot] for slot in begun])
+            await self._connection.execute(QUERIES.add_player_counters, *_columns(begun, 3), first)
         for change in sorted({changed for slot, changed in changes.items() if slot in counts}):
             slots = [slot for slot, changed in changes.items() if changed == change and slot in counts]
             after = numbers([counts[slot] + change for slot in slots])
