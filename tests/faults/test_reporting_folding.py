@@ -3,6 +3,7 @@
 from functools import partial
 
 import asyncpg
+import psutil
 
 from services.reporting.store.jobs import CareStore
 from services.reporting.store.reading import FigureStore
@@ -37,6 +38,7 @@ async def test_a_kill_at_any_instant_loses_and_doubles_nothing(kafka: KafkaConne
     history = make_history(31, events=1_500, partitions=2, stores=6)
     url = await database("reporting")
     wanted = counted(history)
+    drawing: list[psutil.Process] = []
     async with open_pool(url, schema="reporting") as pool, Publisher(kafka) as publisher:
         await publish_reference(publisher, history)
         for partition, outcomes in enumerate(history.partitions):
@@ -44,11 +46,14 @@ async def test_a_kill_at_any_instant_loses_and_doubles_nothing(kafka: KafkaConne
         for share in (0.1, 0.4):
             async with process(kafka, url, ready=False, REPORTING_FOLD_RECORDS="7") as (_, victim):
                 await poll_until(partial(some_counted, pool, share * wanted), 60, every_seconds=0.005, what="some folding")
+                drawing += victim.children(recursive=True)
                 victim.kill()
         assert await pool.fetchval(COUNTED) <= wanted
         async with process(kafka, url, ready=False):
             await poll_until(lambda: all_counted(pool, history), 60, what="all outcomes")
         await agreed(pool, history)
+    assert drawing
+    await poll_until(partial(all_gone, drawing), 20, what="the end of the drawing processes")
 
 
 async def test_copies_and_repeats_count_once(kafka: KafkaConnection, database: Database) -> None:
@@ -115,6 +120,10 @@ async def test_folding_goes_on_exactly_where_postgres_was_cut_off(kafka: KafkaCo
         await poll_until(lambda: all_counted(pool, history), 60, what="all outcomes")
         await agreed(pool, history)
         assert (await service.json("/v1/campaigns/spring/summary"))["campaign_id"] == "spring"
+
+
+async def all_gone(processes: list[psutil.Process]) -> bool:
+    return not any(process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes)
 
 
 async def some_counted(pool: asyncpg.Pool, least: float = 1) -> bool:

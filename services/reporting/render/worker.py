@@ -5,6 +5,8 @@ The process is started with the service or at the first job, and again when it d
 
 import asyncio
 import multiprocessing
+import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -67,7 +69,8 @@ class Renderer:
 
     def _started(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            self._pool = ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn"))
+            spawn = multiprocessing.get_context("spawn")
+            self._pool = ProcessPoolExecutor(1, mp_context=spawn, initializer=end_with_service)
             self._pool.submit(load_everything)
         return self._pool
 
@@ -87,6 +90,18 @@ class Renderer:
             pool.shutdown(wait=False, cancel_futures=True)
             for process in processes:
                 process.terminate()
+
+
+def end_with_service() -> None:
+    """Ends this process with the one that started it, which may be killed: it would wait for its next job for ever."""
+    service = multiprocessing.parent_process()
+    assert service is not None
+
+    def wait() -> None:
+        service.join()
+        os._exit(1)
+
+    threading.Thread(target=wait, name="service is there", daemon=True).start()
 
 
 def load_everything() -> None:
