@@ -5,7 +5,8 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 VENV_PYTHON := .venv/bin/python
 MAKEFLAGS += --no-print-directory
 ARGS ?=
-TEST_WORKERS ?= 2
+# One more than cores: tests wait for processes, brokers and browsers for a third of their time.
+TEST_WORKERS ?= $(shell echo $$(( $$(nproc 2>/dev/null || echo 2) + 1 )))
 TESTS ?= tests
 
 .PHONY: help up demo test test-containers check bench faults down clean status environment dev-environment \
