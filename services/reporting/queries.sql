@@ -50,8 +50,12 @@ FROM json_to_recordset($1::text::json) AS r (batch_id text, store_id text, first
 SELECT pg_advisory_xact_lock(hashtext('reporting.voids'))
 
 -- name: share_voids
--- Keeps voids as they are during a fold; says whether there are any.
-SELECT pg_advisory_xact_lock_shared(hashtext('reporting.voids')) IS NULL, EXISTS (SELECT FROM void_ranges)
+-- Keeps voids as they are during a fold. What is there is asked by a later statement: this one sees what was there before it waited.
+SELECT pg_advisory_xact_lock_shared(hashtext('reporting.voids'))
+
+-- name: any_voids
+-- Whether there are any voids.
+SELECT EXISTS (SELECT FROM void_ranges)
 
 -- name: keep_void_ranges
 -- Takes ranges of voids and returns those that were new. Ranges of different voids never overlap.

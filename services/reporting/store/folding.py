@@ -150,8 +150,8 @@ class FoldStore:
     async def _in_voids(self, connection: Any, folded: Folded) -> dict[TotalKey, int]:
         if not folded.held:
             return {}
-        _, any_voids = await connection.fetchrow(self._queries.share_voids)
-        if not any_voids:
+        await connection.execute(self._queries.share_voids)
+        if not await connection.fetchval(self._queries.any_voids):
             return {}
         rows = [{"n": n, "c": c, "s": s, "b": b, "d": d} for n, c, s, b, d in folded.held]
         return _by_total(await connection.fetch(self._queries.redeemed_in_voids, orjson.dumps(rows).decode()))

@@ -21,9 +21,12 @@ from shared.contracts.redemption import OutcomeName
 from shared.contracts.topics import OUTCOMES
 from shared.postgres.connections import open_pool
 from tests.integration.reporting.folding import fold_at_random, fold_outcomes, keep_reference
+from tests.support.polling import poll_until
 from tests.unit.reporting.history import STARTS_AT, ZONE, History, make_history, recompute
 
 NOW = datetime(2026, 11, 15, 17, 30, tzinfo=UTC)
+WAITING = """SELECT EXISTS (SELECT FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database
+    WHERE d.datname = current_database() AND l.locktype = 'advisory' AND NOT l.granted)"""
 PERIODS = [
     (None, None),
     (datetime(2026, 10, 31, 16, 20, 7, tzinfo=UTC), datetime(2026, 11, 3, tzinfo=UTC)),
@@ -173,6 +176,30 @@ async def test_folds_of_all_partitions_at_once_add_up(pool: asyncpg.Pool) -> Non
             wanted.unique_players,
             wanted.void,
         )
+
+
+async def test_a_void_that_comes_in_the_middle_of_a_fold_counts_what_the_fold_redeems(pool: asyncpg.Pool) -> None:
+    """The first void of all commits while a fold waits for it: neither sees the other's rows at its start."""
+    history = make_history(1, partitions=1)
+    await keep_reference(ReferenceStore(pool), history)
+    store, outcomes = FoldStore(pool), history.partitions[0]
+    redeemed = next(o for o in outcomes if o.outcome is OutcomeName.REDEEMED)
+    async with pool.acquire() as connection:
+        void = connection.transaction()
+        await void.start()
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtext('reporting.voids'))")
+        folding = asyncio.create_task(fold_outcomes(store, 0, [redeemed]))
+        await poll_until(lambda: pool.fetchval(WAITING), what="the fold that waits for the void")
+        await connection.execute(
+            """INSERT INTO void_ranges (first_serial, last_serial, void_id, voided_at, batch_id, store_id, codes)
+            VALUES ($1, $1, 'v', now(), $2, $3, 1)""",
+            redeemed.serial,
+            redeemed.batch_id,
+            redeemed.store_id,
+        )
+        await void.commit()
+        await folding
+    assert await pool.fetchval("SELECT sum(redeemed_in_void) FROM store_totals") == 1
 
 
 async def _rows(download: Any) -> list[list[str]]:
