@@ -1,6 +1,6 @@
 """Kafka and Postgres for the local system: those that the environment names, else our own, started when they do not run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -13,6 +13,7 @@ from deploy.local.security import Security
 from deploy.local.state import State, save_state
 
 KAFKA_VARIABLE: Final = "KAFKA_BOOTSTRAP_SERVERS"
+ATTEMPTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +41,10 @@ def ensure_kafka(
     with progress.step("Kafka") as step:
         pid = processes.living(places.run / "pids" / "kafka")
         if pid is None:
-            pid = _start_kafka(places, state, security, step)
+            pid = start_unless_taken(
+                lambda: _start_kafka(places, state, security, step),
+                lambda: not (ports.is_free(state.kafka_port) and ports.is_free(state.kafka_controller_port)),
+            )
             step.done(f"started on {ports.LOCAL}:{state.kafka_port}{', TLS and SCRAM' if security else ''}")
         else:
             if not ports.answers(state.kafka_port):
@@ -65,12 +69,9 @@ def ensure_postgres(
             step.done(f"runs already on {ports.LOCAL}:{state.postgres_port}")
         else:
             require_room(places.run)
-            state.postgres_port = ports.free_port(
-                state.postgres_port or postgres.USUAL_PORT,
-                patience_seconds=ports.PATIENCE_SECONDS if state.postgres_port else 0.0,
+            pid = start_unless_taken(
+                lambda: _start_postgres(places, state, files), lambda: not ports.is_free(state.postgres_port)
             )
-            save_state(places.state_file, state)
-            pid = postgres.start_postgres(postgres.postgres_program(places.run, files, state.postgres_port), files)
             step.done(f"started on {ports.LOCAL}:{state.postgres_port}{how}")
         return files, RunningServer(address=f"{ports.LOCAL}:{state.postgres_port}", pid=pid)
 
@@ -83,6 +84,26 @@ def _start_kafka(places: Places, state: State, security: Security | None, step: 
     state.kafka_port, state.kafka_controller_port = at.client, at.controller
     save_state(places.state_file, state)
     return kafka.start_kafka(program, at, security=security)
+
+
+def _start_postgres(places: Places, state: State, files: postgres.PostgresFiles) -> int:
+    state.postgres_port = ports.free_port(
+        state.postgres_port or postgres.USUAL_PORT,
+        patience_seconds=ports.PATIENCE_SECONDS if state.postgres_port else 0.0,
+    )
+    save_state(places.state_file, state)
+    return postgres.start_postgres(postgres.postgres_program(places.run, files, state.postgres_port), files)
+
+
+def start_unless_taken(start: Callable[[], int], is_taken: Callable[[], bool]) -> int:
+    """Starts a server that chooses its ports, once more for as long as somebody else took them in between."""
+    for _ in range(ATTEMPTS - 1):
+        try:
+            return start()
+        except SetupFailed:
+            if not is_taken():
+                raise
+    return start()
 
 
 def _require_answer(addresses: str) -> None:

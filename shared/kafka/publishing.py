@@ -1,6 +1,7 @@
 """Writing records: whole batches to a partition, one at a time; and single records that are waited for."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Any, Final, Self
@@ -19,6 +20,8 @@ BATCH_BYTES: Final = 900_000
 """The broker refuses a record batch above 1,048,588 bytes. A record that is larger than this alone is a batch of its own."""
 
 STOP_SECONDS: Final = 2.0
+PARTITION_SECONDS: Final = 3.0
+PARTITION_LOOK_SECONDS: Final = 0.1
 
 log = structlog.get_logger(__name__)
 
@@ -130,11 +133,16 @@ class Publisher:
 
 
 async def _know_partition(producer: AIOKafkaProducer, name: str, partition: int) -> None:
-    """A partition may have been added since the topic was last asked about: the producer would refuse it as a mistake."""
-    if partition not in await producer.partitions_for(name):
-        await producer.client.force_metadata_update()
-        if partition not in await producer.partitions_for(name):
+    """A partition may have been added since the topic was last asked about: the producer would refuse it as a mistake.
+
+    A broker tells of a new partition a moment after it was made, which is waited for.
+    """
+    deadline = time.monotonic() + PARTITION_SECONDS
+    while partition not in await producer.partitions_for(name):
+        if time.monotonic() > deadline:
             raise UnknownTopicOrPartitionError(f"{name} has no partition {partition} yet")
+        await producer.client.force_metadata_update()
+        await asyncio.sleep(PARTITION_LOOK_SECONDS)
 
 
 async def _stop(producer: AIOKafkaProducer) -> None:

@@ -20,7 +20,7 @@ from tests.support.system import TestSystem, running_system
 
 SERVICES: Final = ("codegen", "redemption", "ranking", "reporting")
 CHECKS: Final = [not_a_server_error, content_type_conformance, response_schema_conformance, status_code_conformance]
-EXAMPLES: Final = 12
+EXAMPLES: Final = 6
 REQUESTS_A_MINUTE: Final = "100000"
 STREAMS: Final = ("/live", "/progress")
 """Answers that never end."""

@@ -39,7 +39,7 @@ def postgres_errors() -> Iterator[None]:
         raise Collision(str(error)) from error
     except asyncpg.UniqueViolationError as error:
         raise Collision(TAKEN.get(error.constraint_name or "", "a row was written by another transaction")) from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
         if is_retryable(error):
             raise Retryable(f"Postgres: {type(error).__name__}: {error}") from error
         raise
