@@ -73,7 +73,8 @@ class PartitionReader:
         if records:
             self._next = records[-1].offset + 1
             self.lag.fetched(records)
-            self._span = traces.batch_span(self.topic, self.partition, records)
+            carried = traces.carried_headers(records).values()
+            self._span = traces.batch_span("process", self.topic, carried, records=len(records))
         return records
 
     async def pause(self, seconds: float) -> None:

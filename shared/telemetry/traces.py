@@ -1,22 +1,28 @@
 """Traces, where the extra `tracing` is installed and OTEL_EXPORTER_OTLP_ENDPOINT says where to; else nothing, at no cost.
 
-A request over HTTP is a span, what it writes to Kafka carries `traceparent` (W3C), and the batch in which a partition's loop
-reads it is a span that links to it: one span a batch, however many records it has.
+A request over HTTP is a span, and what it writes to Kafka carries `traceparent` (W3C). The batch in which a partition's loop
+reads it is a span of its own that links to the requests in it; the traces of the first of them go on with a span as long as the
+batch. Redemption's outcomes carry the `traceparent` of their requests, so that ranking and reporting go on with the same trace.
 """
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from typing import Any, Final, Protocol
 
 HEADER: Final = "traceparent"
+BYTES: Final = 55
 ENDPOINT_VARIABLE: Final = "OTEL_EXPORTER_OTLP_ENDPOINT"
-LINKS_AT_MOST: Final = 32
+TRACES_AT_MOST: Final = 32
+"""A batch's own span, and the traces that go on beside it, are of so many requests; the others' end where they were sent."""
 
 
 class Traced(Protocol):
     """A record that may carry the header."""
 
+    @property
+    def offset(self) -> int: ...
     @property
     def headers(self) -> Iterable[tuple[str, bytes]]: ...
 
@@ -27,6 +33,7 @@ class BatchSpan(Protocol):
     def end(self) -> None: ...
 
 
+_NOTHING: Final[Mapping[int, bytes]] = {}
 _tracing: "_Tracing | None" = None
 
 
@@ -65,9 +72,19 @@ def current_headers() -> tuple[tuple[str, bytes], ...]:
     return () if _tracing is None else _tracing.current_headers()
 
 
-def batch_span(topic: str, partition: int, records: Iterable[Traced]) -> BatchSpan | None:
-    """Begins the span of a batch that was read, linked to the traces that its first records carry."""
-    return None if _tracing is None else _tracing.batch(topic, partition, records)
+def carried_headers(records: Iterable[Traced]) -> Mapping[int, bytes]:
+    """The `traceparent` of each record that carries one, by its offset; nothing where nothing is traced.
+
+    Records are other people's: what cannot be one by its length is left out.
+    """
+    if _tracing is None:
+        return _NOTHING
+    return {r.offset: value for r in records for name, value in r.headers if name == HEADER and len(value or b"") == BYTES}
+
+
+def batch_span(operation: str, topic: str, carried: Iterable[bytes], *, records: int | None = None) -> BatchSpan | None:
+    """Begins the spans of a batch: its own, and one in each of the first traces that its records carried."""
+    return None if _tracing is None else _tracing.batch(f"{operation} {topic}", topic, carried, records)
 
 
 class _Tracing:
@@ -76,6 +93,7 @@ class _Tracing:
     def __init__(self, service: str) -> None:
         try:
             from opentelemetry import propagate, trace
+            from opentelemetry.context import Context
             from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
             from opentelemetry.sdk.resources import Resource
             from opentelemetry.sdk.trace import TracerProvider
@@ -84,7 +102,7 @@ class _Tracing:
             raise ImportError(
                 f"{ENDPOINT_VARIABLE} is set, but the extra is not installed: requirements/tracing.txt"
             ) from error
-        self._trace, self._propagate = trace, propagate
+        self._trace, self._propagate, self._nobody = trace, propagate, Context()
         self._provider = TracerProvider(resource=Resource.create({"service.name": f"counterfoil.{service}"}))
         self._provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
         self._tracer = self._provider.get_tracer("counterfoil")
@@ -103,22 +121,32 @@ class _Tracing:
         self._propagate.inject(carrier)
         return tuple((name, value.encode()) for name, value in carrier.items())
 
-    def batch(self, topic: str, partition: int, records: Iterable[Traced]) -> BatchSpan:
-        found: dict[bytes, None] = {}
-        count = 0
-        for record in records:
-            count += 1
-            if len(found) < LINKS_AT_MOST:
-                found.update((value, None) for name, value in record.headers if name == HEADER)
-        links = [link for link in map(self._link, found) if link is not None]
-        attributes = {"messaging.system": "kafka", "messaging.destination.name": topic, "messaging.batch.message_count": count}
-        attributes["messaging.destination.partition.id"] = str(partition)
-        span: BatchSpan = self._tracer.start_span(
-            f"process {topic}", kind=self._trace.SpanKind.CONSUMER, links=links, attributes=attributes
-        )
-        return span
+    def batch(self, name: str, topic: str, carried: Iterable[bytes], records: int | None) -> BatchSpan:
+        """The batch has a trace of its own, for it belongs to many requests; each request's goes on beside it."""
+        told: dict[str, str | int] = {"messaging.system": "kafka", "messaging.destination.name": topic}
+        if records is not None:
+            told["messaging.batch.message_count"] = records
+        first = islice(dict.fromkeys(carried), TRACES_AT_MOST)
+        callers = [c for c in map(self._caller, first) if self._trace.get_current_span(c).get_span_context().is_valid]
+        links = [self._trace.Link(self._trace.get_current_span(caller).get_span_context()) for caller in callers]
+        batch = self._consumed(f"{name} (batch)", self._nobody, links, told)
+        link = [self._trace.Link(batch.get_span_context())]
+        return _Spans([batch, *(self._consumed(name, caller, link, told) for caller in callers)])
 
-    def _link(self, traceparent: bytes) -> Any:
-        context = self._trace.get_current_span(self._propagate.extract({HEADER: traceparent.decode(errors="replace")}))
-        found = context.get_span_context()
-        return self._trace.Link(found) if found.is_valid else None
+    def _consumed(self, name: str, context: Any, links: Sequence[Any], attributes: Mapping[str, str | int]) -> Any:
+        kind = self._trace.SpanKind.CONSUMER
+        return self._tracer.start_span(name, context=context, kind=kind, links=links, attributes=attributes)
+
+    def _caller(self, traceparent: bytes) -> Any:
+        return self._propagate.extract({HEADER: traceparent.decode(errors="replace")}, self._nobody)
+
+
+class _Spans:
+    """Spans that end together."""
+
+    def __init__(self, spans: Sequence[BatchSpan]) -> None:
+        self._spans = spans
+
+    def end(self) -> None:
+        for span in self._spans:
+            span.end()

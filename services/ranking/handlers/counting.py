@@ -15,6 +15,7 @@ from services.ranking.domain.scores import DayChanges, ScoreChanges
 from shared.contracts.redemption import OutcomeType, Source
 from shared.contracts.sources import after_mark
 from shared.kafka.records import Record
+from shared.telemetry.traces import carried_headers
 
 log = structlog.get_logger(__name__)
 
@@ -40,12 +41,16 @@ _decode: Final = msgspec.json.Decoder(CountedOutcome).decode
 
 @dataclass(slots=True, kw_only=True)
 class Chunk:
-    """What some records of one partition add, from one place to the next. `waiting` are of campaigns that are not known yet."""
+    """What some records of one partition add, from one place to the next. `waiting` are of campaigns that are not known yet.
+
+    `traces` are those that the records carry, where tracing is on.
+    """
 
     start: Place
     end: Place
     changes: ScoreChanges
     waiting: list[CountedOutcome] = field(default_factory=list)
+    traces: Sequence[bytes] = ()
 
 
 class OutcomeCounter:
@@ -98,7 +103,7 @@ def count_records(start: Place, records: Sequence[Record], days_of: DaysOf, inde
     A record that is no outcome is logged and left out: if it was one, the next one's predecessor is missing and shows it.
     Raises SourceGap where an outcome is missing (rule 16).
     """
-    chunk = Chunk(start=start, end=start, changes=ScoreChanges(index))
+    chunk = Chunk(start=start, end=start, changes=ScoreChanges(index), traces=tuple(carried_headers(records).values()))
     count, mark = OutcomeCounter(chunk.changes, days_of).count, start.mark
     for outcome in after_mark(mark, _decoded(records)):
         mark = outcome.source

@@ -11,8 +11,10 @@ from services.ranking.domain.roster import StoreIndex
 from services.ranking.domain.scores import ScoreChanges
 from services.ranking.handlers.counting import Chunk
 from services.ranking.store.scores import ScoreStore
+from shared.contracts.topics import OUTCOMES
 from shared.kafka.errors import Retryable
 from shared.postgres.errors import is_retryable
+from shared.telemetry import traces
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class Folder:
         return [self._submitted.get_nowait() for _ in range(self._submitted.qsize())]
 
     async def _fold_and_answer(self, submitted: Sequence[_Submitted]) -> None:
+        carried = chain.from_iterable(chunk.traces for one in submitted for chunk in one.chunks)
+        span = traces.batch_span("fold", OUTCOMES.name, carried)
         try:
             places = await self._fold_together({one.partition: one.chunks for one in submitted})
         except Exception as error:
@@ -81,6 +85,9 @@ class Folder:
             for one in submitted:
                 if not one.folded.done():
                     one.folded.set_result(places[one.partition])
+        finally:
+            if span is not None:
+                span.end()
 
     async def _fold_together(self, submitted: Mapping[int, Sequence[Chunk]]) -> dict[int, Place]:
         async with self._store.folding(sorted(submitted)) as transaction:

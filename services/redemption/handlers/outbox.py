@@ -1,10 +1,11 @@
 """Outcomes on their way: as they are stored with the place, and as they are published."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
 import zstandard
+from msgspec.structs import replace
 
 from services.redemption.domain.places import StoredOutcome, StoredOutcomes
 from services.redemption.domain.requests import Received
@@ -12,6 +13,7 @@ from shared.contracts.codec import format_time
 from shared.contracts.redemption import Outcome
 from shared.contracts.topics import OUTCOMES
 from shared.kafka.records import NewRecord
+from shared.telemetry.traces import HEADER
 
 _json: Final = msgspec.json.Encoder()
 _pack: Final = msgspec.msgpack.Encoder()
@@ -24,6 +26,7 @@ _SAME_HEADERS: Final = (
     ("ce_specversion", b"1.0"),
     ("ce_source", b"/counterfoil/redemption"),
 )
+NO_TRACES: Final[Mapping[int, bytes]] = {}
 
 
 class BatchPublisher(Protocol):
@@ -55,10 +58,23 @@ def decompress(outbox: bytes | None) -> StoredOutcomes | None:
     return _unpack.decode(_decompressor.decompress(outbox)) if outbox is not None else None
 
 
-async def publish_outcomes(publisher: BatchPublisher, stored: StoredOutcomes | None) -> None:
-    """Publishes a batch's outcomes, the same bytes however often this is done. Raises Retryable."""
+async def publish_outcomes(
+    publisher: BatchPublisher, stored: StoredOutcomes | None, *, traces: Mapping[int, bytes] = NO_TRACES
+) -> None:
+    """Publishes a batch's outcomes, the same keys and values however often this is done. Raises Retryable.
+
+    `traces`, by offset, goes on in a header of its own. It is not stored: what is published again after a crash is without it.
+    """
     if stored is not None:
-        await publisher.publish_batch(OUTCOMES.name, stored.partition, _records(stored))
+        records = _records(stored)
+        await publisher.publish_batch(OUTCOMES.name, stored.partition, _traced(stored, records, traces) if traces else records)
+
+
+def _traced(stored: StoredOutcomes, records: Sequence[NewRecord], traces: Mapping[int, bytes]) -> list[NewRecord]:
+    return [
+        replace(record, headers=(*record.headers, (HEADER, traces[outcome.offset]))) if outcome.offset in traces else record
+        for outcome, record in zip(stored.outcomes, records, strict=True)
+    ]
 
 
 def _records(stored: StoredOutcomes) -> list[NewRecord]:

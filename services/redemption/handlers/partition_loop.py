@@ -27,6 +27,7 @@ from shared.kafka.errors import OutOfRange, Retryable
 from shared.kafka.inspecting import LogInspector
 from shared.kafka.records import Record
 from shared.telemetry import metrics
+from shared.telemetry.traces import carried_headers
 
 FETCH_WAIT_SECONDS: Final = 0.5
 FULL_SHARE: Final = 0.1
@@ -116,7 +117,7 @@ class PartitionLoop:
         decided = await self._decide(ledger, place, understood, records[-1])
         self.sizes[place.partition] = min(size * 2, self.batch_records)
         started = _note("decide", started)
-        await publish_outcomes(self.publisher, decided.outbox)
+        await publish_outcomes(self.publisher, decided.outbox, traces=carried_headers(records))
         _note("publish", started)
         _count(records, decided)
         await partition.commit(decided.place.position)

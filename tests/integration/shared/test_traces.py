@@ -1,13 +1,11 @@
 """A trace goes through Kafka: the request's span, the header on the record, the batch's span that links to it."""
 
 import asyncio
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Final
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 from shared.contracts.topics import REQUESTS
 from shared.environment import KafkaConnection
@@ -15,47 +13,21 @@ from shared.kafka.groups import PartitionGroup
 from shared.kafka.publishing import Publisher
 from shared.kafka.reading import PartitionReader, PartitionRevoked
 from shared.telemetry import traces
+from tests.support.collector import Collector, tracing
+
+CALLER: Final = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
-class Collector(ThreadingHTTPServer):
-    """Takes spans as an OpenTelemetry collector does, and keeps them."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.spans: list[Any] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-    def named(self, name: str) -> Any:
-        (found,) = [span for span in self.spans if span.name == name]
-        return found
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Collector
-
-    def do_POST(self) -> None:
-        told = ExportTraceServiceRequest.FromString(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.spans += [s for r in told.resource_spans for scope in r.scope_spans for s in scope.spans]
-        self.send_response(200)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
+@dataclass(frozen=True)
+class Sent:
+    offset: int
+    headers: Any
 
 
 @pytest.fixture
 def collector(monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    with Collector() as collector:
-        threading.Thread(target=collector.serve_forever, daemon=True).start()
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
-        monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", "none")
-        traces.configure_traces("a-test")
+    with tracing(monkeypatch) as collector:
         yield collector
-        traces.end_traces()
-        collector.shutdown()
 
 
 @pytest.mark.partitions(1)
@@ -85,8 +57,11 @@ async def test_what_a_request_writes_is_linked_to_it_where_it_is_read(kafka: Kaf
     await asyncio.gather(running, return_exceptions=True)
     await asyncio.to_thread(traces.end_traces)
 
-    request, batch = collector.named("POST /v1/redemptions"), collector.named(f"process {REQUESTS.name}")
+    request, batch = collector.named("POST /v1/redemptions"), collector.named(f"process {REQUESTS.name} (batch)")
+    went_on = collector.named(f"process {REQUESTS.name}")
     assert [(link.trace_id, link.span_id) for link in batch.links] == [(request.trace_id, request.span_id)]
+    assert (went_on.trace_id, went_on.parent_span_id) == (request.trace_id, request.span_id)
+    assert [link.span_id for link in went_on.links] == [batch.span_id]
     assert {a.key: a.value.int_value for a in batch.attributes}["messaging.batch.message_count"] == 2
 
 
@@ -102,4 +77,15 @@ def test_nothing_is_traced_and_nothing_loaded_where_nobody_asks() -> None:
     traces.configure_traces("a-test", {})
     with traces.request_span("GET", None):
         assert traces.current_headers() == ()
-    assert traces.batch_span("topic", 0, []) is None
+    record = Sent(0, ((traces.HEADER, CALLER),))
+    assert not traces.carried_headers([record])
+    assert traces.batch_span("process", "topic", [CALLER]) is None
+
+
+def test_what_cannot_be_a_trace_is_not_carried_on(collector: Collector) -> None:
+    headers = {0: CALLER, 1: b"", 2: None, 3: b"x" * 900}
+    records = [Sent(offset, (("other", b"o"), (traces.HEADER, value))) for offset, value in headers.items()]
+    assert traces.carried_headers([*records, Sent(4, ())]) == {0: CALLER}
+    span = traces.batch_span("process", "topic", [CALLER, b"no trace at all"])
+    assert span is not None
+    span.end()
