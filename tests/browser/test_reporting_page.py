@@ -22,7 +22,8 @@ from tests.support.databases import Databases
 from tests.support.debian import CHROMIUM, find_program
 from tests.support.polling import poll_until
 from tests.support.topics import own_topics
-from tests.unit.reporting.history import History, make_history, recompute
+from tests.unit.reporting.history import History, make_history
+from tests.unit.reporting.recomputation import recompute
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 DESK = {"width": 1280, "height": 900}

@@ -16,7 +16,8 @@ from tests.integration.reporting.processes import process
 from tests.integration.reporting.system import Database, publish_outcomes, publish_reference, reporting_service
 from tests.integration.reporting.test_figures_agree import selection
 from tests.support.polling import poll_until
-from tests.unit.reporting.history import History, make_history, recompute
+from tests.unit.reporting.history import History, make_history
+from tests.unit.reporting.recomputation import recompute
 
 COUNTED = "SELECT coalesce(sum(accepted + reversed + rejected), 0)::bigint FROM store_totals WHERE store_id <> ''"
 

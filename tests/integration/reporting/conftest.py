@@ -10,7 +10,8 @@ from shared.kafka.publishing import Publisher
 from tests.integration.reporting.system import Reporting, publish_outcomes, publish_reference, reporting_service
 from tests.support.databases import Databases
 from tests.support.topics import own_topics
-from tests.unit.reporting.history import History, make_history, recompute
+from tests.unit.reporting.history import History, make_history
+from tests.unit.reporting.recomputation import recompute
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,8 @@ from services.reporting.store.reading import DownloadStore, FigureStore
 from shared.contracts.redemption import Outcome, OutcomeName
 from shared.postgres.connections import open_pool
 from tests.integration.reporting.test_figures_agree import folded
-from tests.unit.reporting.history import STARTS_AT, ZONE, History, StoreFigures, recompute
+from tests.unit.reporting.history import STARTS_AT, ZONE, History
+from tests.unit.reporting.recomputation import StoreFigures, recompute
 
 NOW = datetime(2026, 12, 1, 4, 59, tzinfo=UTC)
 """The last minute of the campaign: all of its history is past, and nothing has expired."""

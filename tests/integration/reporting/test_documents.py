@@ -8,7 +8,8 @@ import pytest
 
 from services.reporting.handlers.downloads import PERFORMANCE_COLUMNS
 from tests.integration.reporting.system import Reporting
-from tests.unit.reporting.history import History, recompute
+from tests.unit.reporting.history import History
+from tests.unit.reporting.recomputation import recompute
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 C = "/v1/campaigns/spring"

@@ -22,7 +22,8 @@ from shared.contracts.topics import OUTCOMES
 from shared.postgres.connections import open_pool
 from tests.integration.reporting.folding import fold_at_random, fold_outcomes, keep_reference
 from tests.support.polling import poll_until
-from tests.unit.reporting.history import STARTS_AT, ZONE, History, make_history, recompute
+from tests.unit.reporting.history import STARTS_AT, ZONE, History, make_history
+from tests.unit.reporting.recomputation import recompute
 
 NOW = datetime(2026, 11, 15, 17, 30, tzinfo=UTC)
 WAITING = """SELECT EXISTS (SELECT FROM pg_locks AS l JOIN pg_database AS d ON d.oid = l.database

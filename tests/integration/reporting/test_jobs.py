@@ -26,7 +26,8 @@ from tests.integration.reporting.folding import fold_at_random, keep_reference
 from tests.integration.reporting.outside import bucket_server, mail_server
 from tests.integration.reporting.system import Database, publish_outcomes, publish_reference, reporting_service, settings_of
 from tests.integration.reporting.test_figures_agree import selection
-from tests.unit.reporting.history import History, make_history, recompute
+from tests.unit.reporting.history import History, make_history
+from tests.unit.reporting.recomputation import recompute
 
 NOW = datetime(2026, 11, 25, 16, 20, tzinfo=UTC)
 

@@ -12,7 +12,8 @@ from services.reporting.domain.charts.base import ChartName
 from services.reporting.handlers.downloads import LEDGER_COLUMNS, PERFORMANCE_COLUMNS
 from shared.contracts.redemption import OutcomeName
 from tests.integration.reporting.system import Reporting
-from tests.unit.reporting.history import History, recompute
+from tests.unit.reporting.history import History
+from tests.unit.reporting.recomputation import recompute
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 C = "/v1/campaigns/spring"

@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.reporting.domain.folding import Folded, IncompleteOutcome, fold
-from tests.unit.reporting.history import ZONE, make_history, recompute
+from tests.unit.reporting.history import ZONE, make_history
+from tests.unit.reporting.recomputation import recompute
 
 WHOLE = ("accepted", "reopened", "reversed", "rejected")
 
