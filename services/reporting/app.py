@@ -37,6 +37,7 @@ from shared.postgres.connections import open_pool
 from shared.telemetry.readiness import Readiness
 from shared.web.application import ServiceDescription, build_web_app, serving
 from shared.web.pages import Pages
+from shared.web.routes import Route
 from shared.web.tokens import TokenDirectory
 
 __all__ = ["JobLine", "ReportingSettings", "list_jobs", "run_job", "running"]
@@ -66,20 +67,10 @@ async def running(settings: ReportingSettings) -> AsyncIterator[RunningService]:
         )
         follower = consumer.reference_follower(settings.kafka, keeper, tokens.apply)
         outcomes = consumer.outcomes_group(settings.kafka, folds, keeper, max_records=settings.reporting_fold_records)
-        readiness = _readiness(follower, keeper, outcomes, parts.board)
-        pages = Pages(WEB)
-        figures, board, renderer = parts.figures, parts.board, parts.renderer
-        routes = [
-            *Figures(figures, board).routes(),
-            *Sheets(figures, parts.downloads, board, slots=settings.reporting_downloads).routes(),
-            *Charts(figures, board, renderer).routes(),
-            *Reports(figures, parts.downloads, board, renderer).routes(),
-            *Jobs(parts.runs).routes(),
-            *HeadOffice(figures, tokens, pages).routes(),
-        ]
+        readiness, pages = _readiness(follower, keeper, outcomes, parts.board), Pages(WEB)
         web_app = build_web_app(
             DESCRIPTION,
-            routes,
+            [*_routes(settings, parts), *HeadOffice(parts.figures, tokens, pages).routes()],
             tokens=tokens,
             readiness=readiness,
             unavailable=lambda error: is_unavailable(error) or isinstance(error, RenderTimeout),
@@ -91,14 +82,26 @@ async def running(settings: ReportingSettings) -> AsyncIterator[RunningService]:
             "reference writer": keeper.run,
             "outcomes": outcomes.run,
             "standings": consumer.standings_group(settings.kafka, folds, keeper).run,
-            "freshness": lambda: consumer.keep_measuring(settings.kafka, figures, board),
+            "freshness": lambda: consumer.keep_measuring(settings.kafka, parts.figures, parts.board),
+            "comparisons": lambda: jobs.keep_telling_differences(CareStore(parts.pool)),
         }
-        tasks["comparisons"] = lambda: jobs.keep_telling_differences(CareStore(parts.pool))
         if settings.reporting_timer:
             tasks["jobs"] = lambda: jobs.keep_running_due_jobs(_runner(settings, parts))
         await stack.enter_async_context(background(tasks))
         url = await stack.enter_async_context(serving(web_app, host=settings.host, port=settings.port))
         yield RunningService(name=SCHEMA, url=url, readiness=readiness)
+
+
+def _routes(settings: ReportingSettings, parts: "_Parts") -> list[Route]:
+    """What is answered to programs; the page comes on top."""
+    figures, board, renderer = parts.figures, parts.board, parts.renderer
+    return [
+        *Figures(figures, board).routes(),
+        *Sheets(figures, parts.downloads, board, slots=settings.reporting_downloads).routes(),
+        *Charts(figures, board, renderer).routes(),
+        *Reports(figures, parts.downloads, board, renderer).routes(),
+        *Jobs(parts.runs).routes(),
+    ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
