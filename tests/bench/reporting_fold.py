@@ -24,8 +24,8 @@ from tests.support.polling import poll_until
 from tests.support.topics import own_topics
 from tests.unit.reporting.history import make_history
 
-OUTCOMES_COUNT = 240_000
-REDEMPTIONS_COUNT = 80_000
+OUTCOMES_COUNT = int(os.environ.get("COUNTERFOIL_BENCH_OUTCOMES", 240_000))
+REDEMPTIONS_COUNT = int(os.environ.get("COUNTERFOIL_BENCH_EVENTS", 80_000))
 COUNTED = "SELECT coalesce(sum(accepted + reversed + rejected), 0)::bigint FROM store_totals"
 FIRST = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -83,10 +83,7 @@ def _outcomes(partition: int, count: int) -> list[NewRecord]:
             outcome = _reversed(chance.choice(redeemed[-1000:]), number, source)
             redeemed.clear()
         elif kind < 0.12:
-            name = OutcomeName.ALREADY_REDEEMED
-            outcome = msgspec.structs.replace(
-                outcome, type=type_of(name), outcome=name, public=public_of(name), redemption_id=None
-            )
+            outcome = _refused(outcome)
         else:
             redeemed.append(outcome)
         records.append(NewRecord(b"code", encode(msgspec.structs.replace(outcome, prev=prev))))
