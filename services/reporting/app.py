@@ -83,6 +83,7 @@ async def running(settings: ReportingSettings) -> AsyncIterator[RunningService]:
             "outcomes": outcomes.run,
             "standings": consumer.standings_group(settings.kafka, folds, keeper).run,
             "freshness": lambda: consumer.keep_measuring(settings.kafka, parts.figures, parts.board),
+            "players": lambda: jobs.keep_merging_players(CareStore(parts.pool)),
             "comparisons": lambda: jobs.keep_telling_differences(CareStore(parts.pool)),
         }
         if settings.reporting_timer:

@@ -23,6 +23,8 @@ from shared.postgres.errors import is_retryable
 
 LOOK_SECONDS: Final = 20.0
 TELL_SECONDS: Final = 3.0
+MERGE_SECONDS: Final = 1.0
+MERGED_TOGETHER: Final = 50_000
 REBUILD_RECORDS: Final = 10_000
 SWAP_ATTEMPTS: Final = 30
 
@@ -51,6 +53,20 @@ async def keep_telling_differences(care: CareStore) -> None:
                 raise
             log.warning("the last comparison cannot be read", error=str(error))
         await asyncio.sleep(TELL_SECONDS)
+
+
+async def keep_merging_players(care: CareStore) -> None:
+    """Merges what folds noted on players until it is cancelled. Figures need it for their speed only."""
+    while True:
+        merged = 0
+        try:
+            merged = await care.merge_players(MERGED_TOGETHER)
+        except Exception as error:
+            if not is_retryable(error):
+                raise
+            log.warning("players cannot be merged", error=str(error))
+        if merged < MERGED_TOGETHER:
+            await asyncio.sleep(MERGE_SECONDS)
 
 
 class StoredZones:

@@ -169,6 +169,10 @@ ON CONFLICT (campaign_id, store_id, batch_id, partition) DO UPDATE SET accepted 
     first_at = least(t.first_at, excluded.first_at), last_at = greatest(t.last_at, excluded.last_at),
     reached_at = greatest(t.reached_at, excluded.reached_at)
 
+-- name: merge_players
+-- Merges at most $1 notes of folds on players, gives how many; none while another process is at it. Changes no figure.
+SELECT merge_players($1)
+
 -- name: keep_standings
 -- Takes standings; a revision that is not above the one kept for that day changes nothing.
 INSERT INTO standings AS s (campaign_id, board, period, day, store_id, revision, rank, "position", score, as_of)
@@ -262,9 +266,13 @@ WHERE campaign_id = $1 AND occurred_at >= $2 AND occurred_at < $3 AND ($4::text[
 
 -- name: count_players
 -- Players of a campaign who hold a redemption, each once however many stores they went to.
+SELECT players_of($1)
+
+-- name: count_players_at
+-- The same of some stores.
 SELECT count(*) FROM (
     SELECT FROM store_players
-    WHERE campaign_id = $1 AND redemptions > 0 AND ($2::text[] IS NULL OR store_id = ANY ($2))
+    WHERE campaign_id = $1 AND redemptions > 0 AND store_id = ANY ($2)
     GROUP BY platform, player_id
 ) AS players
 
@@ -394,16 +402,48 @@ GROUP BY 1, 2
 HAVING sum(accepted + reversed) <> 0
 
 -- name: days_to_redeem
--- How many days after its batch was published each code was redeemed: redemptions (less reversals) by whole days.
-SELECT greatest(0, date_part('day', c.at - b.published_at))::integer AS days, sum(c.codes)::bigint AS redeemed
+-- How many days after its batch was published each code was redeemed: redemptions (less reversals) by whole days. From the hours
+-- of batches; the ledger is read only for the hours in which a batch's next day begins, and for those that the period cuts.
+WITH hours AS (
+    SELECT h.batch_id, h.hour, b.published_at, sum(h.redeemed) AS codes, days_after(b.published_at, h.hour) AS days,
+        days_after(b.published_at, h.hour) = days_after(b.published_at, h.hour + interval '1 hour' - interval '1 microsecond')
+            AND ($2::timestamptz IS NULL OR (h.hour >= $2 AND h.hour + interval '1 hour' <= $3)) AS whole
+    FROM batch_hours AS h JOIN batches AS b ON b.id = h.batch_id
+    WHERE h.campaign_id = $1 AND b.published_at IS NOT NULL AND h.hour >= (SELECT ledger_begins())
+        AND ($2::timestamptz IS NULL OR (h.hour > $2 - interval '1 hour' AND h.hour < $3))
+    GROUP BY h.batch_id, h.hour, b.published_at
+), split AS (
+    SELECT DISTINCT hour FROM hours WHERE NOT whole
+), exact AS (
+    SELECT split.hour, l.batch_id, l.occurred_at AS at, 1 AS codes
+    FROM split JOIN ledger AS l ON l.campaign_id = $1 AND l.occurred_at >= split.hour AND l.occurred_at < split.hour + interval '1 hour'
+    UNION ALL
+    SELECT split.hour, r.batch_id, r.redeemed_at, -1
+    FROM split JOIN reversals AS r ON r.campaign_id = $1 AND r.redeemed_at >= split.hour
+        AND r.redeemed_at < split.hour + interval '1 hour'
+)
+SELECT days, sum(codes)::bigint AS redeemed
+FROM (
+    SELECT days, codes FROM hours WHERE whole
+    UNION ALL
+    SELECT days_after(h.published_at, e.at), e.codes
+    FROM exact AS e JOIN hours AS h ON h.batch_id = e.batch_id AND h.hour = e.hour AND NOT h.whole
+    WHERE $2::timestamptz IS NULL OR (e.at >= $2 AND e.at < $3)
+) AS changes
+GROUP BY days
+HAVING sum(codes) > 0
+ORDER BY days
+
+-- name: days_to_redeem_at
+-- The same at some stores, from the whole ledger.
+SELECT days_after(b.published_at, c.at) AS days, sum(c.codes)::bigint AS redeemed
 FROM (
     SELECT l.batch_id, l.occurred_at AS at, 1 AS codes FROM ledger AS l
-    WHERE l.campaign_id = $1 AND ($2::timestamptz IS NULL OR (l.occurred_at >= $2 AND l.occurred_at < $3))
-        AND ($4::text[] IS NULL OR l.store_id = ANY ($4))
+    WHERE l.campaign_id = $1 AND ($2::timestamptz IS NULL OR (l.occurred_at >= $2 AND l.occurred_at < $3)) AND l.store_id = ANY ($4)
     UNION ALL
     SELECT r.batch_id, r.redeemed_at, -1 FROM reversals AS r
     WHERE r.campaign_id = $1 AND ($2::timestamptz IS NULL OR (r.redeemed_at >= $2 AND r.redeemed_at < $3))
-        AND ($4::text[] IS NULL OR r.store_id = ANY ($4))
+        AND r.store_id = ANY ($4)
 ) AS c JOIN batches AS b ON b.id = c.batch_id
 WHERE b.published_at IS NOT NULL
 GROUP BY 1
@@ -469,9 +509,7 @@ ORDER BY id DESC LIMIT $3
 
 -- name: retained_from
 -- The start of the oldest month that the ledger still holds; null when it holds none.
-SELECT min(substring(pg_get_expr(c.relpartbound, c.oid) FROM $$FROM \('([^']+)'\)$$)::timestamptz)
-FROM pg_inherits AS i JOIN pg_class AS c ON c.oid = i.inhrelid
-WHERE i.inhparent = 'ledger'::regclass
+SELECT ledger_begins()
 
 -- name: identity_of_totals
 -- Where the totals of a store and batch differ from the ledger copy: accepted, reversed, reopened and what is redeemed in voids.
@@ -536,6 +574,32 @@ CROSS JOIN LATERAL (VALUES
 ) AS pair (what, hours, days)
 WHERE pair.hours <> pair.days
 
+-- name: identity_of_batch_hours
+-- Where the hours of a batch differ from its totals. Campaigns with redemptions from before $1 are left out: their first hours may
+-- have been in months that the ledger did not hold when hours were first counted.
+WITH hours AS (
+    SELECT campaign_id, batch_id, sum(redeemed) AS redeemed FROM batch_hours GROUP BY 1, 2
+), summed AS (
+    SELECT campaign_id, batch_id, sum(accepted - reversed) AS redeemed FROM store_totals WHERE batch_id <> '' GROUP BY 1, 2
+)
+SELECT campaign_id, '' AS store_id, batch_id, 'redeemed by hour of the batch' AS what, coalesce(hours.redeemed, 0) AS ledger,
+    coalesce(summed.redeemed, 0) AS totals
+FROM hours FULL JOIN summed USING (campaign_id, batch_id)
+WHERE coalesce(hours.redeemed, 0) <> coalesce(summed.redeemed, 0)
+    AND campaign_id NOT IN (SELECT t.campaign_id FROM store_totals AS t WHERE t.first_at < $1)
+
+-- name: identity_of_players
+-- Where the number of a campaign's players is not that of the players of its stores, each counted once.
+WITH held AS (
+    SELECT campaign_id, count(*) AS players
+    FROM (SELECT campaign_id FROM store_players WHERE redemptions > 0 GROUP BY campaign_id, platform, player_id) AS each_once
+    GROUP BY campaign_id
+)
+SELECT c.id AS campaign_id, '' AS store_id, NULL AS batch_id, 'players' AS what, coalesce(held.players, 0) AS ledger,
+    players_of(c.id) AS totals
+FROM campaigns AS c LEFT JOIN held ON held.campaign_id = c.id
+WHERE coalesce(held.players, 0) <> players_of(c.id)
+
 -- name: identity_of_codes
 -- Where issued = outstanding + redeemed + void + expired cannot hold: more codes of a store and batch are redeemed or void than
 -- were issued, or a code is held twice.
@@ -588,11 +652,14 @@ SELECT compared_at, differences FROM comparisons
 
 -- name: forget_players
 -- Removes players who hold no redemption (all of theirs were reversed).
+WITH of_campaigns AS (
+    DELETE FROM campaign_players WHERE stores = 0
+)
 DELETE FROM store_players WHERE redemptions = 0
 
 -- name: analyze
 -- Refreshes what the planner knows.
-ANALYZE ledger, reversals, rejections, hourly_facts, daily_facts, store_totals, store_players
+ANALYZE ledger, reversals, rejections, hourly_facts, daily_facts, batch_hours, store_totals, store_players, campaign_players
 
 -- name: old_months
 -- The partitions of ledger and rejections that end at or before a moment, oldest first.

@@ -100,6 +100,8 @@ class CareStore:
             rows += await connection.fetch(queries.identity_of_totals, oldest, timeout=600)
             rows += await connection.fetch(queries.identity_of_facts, timeout=600)
             rows += await connection.fetch(queries.identity_of_days, timeout=600)
+            rows += await connection.fetch(queries.identity_of_batch_hours, oldest, timeout=600)
+            rows += await connection.fetch(queries.identity_of_players, timeout=600)
             rows += await connection.fetch(queries.identity_of_codes, timeout=600)
             rows += await connection.fetch(queries.identity_of_ranking, timeout=600)
         return [
@@ -130,6 +132,10 @@ class CareStore:
         await self._pool.execute(queries.forget_downloads)
         await self._pool.execute(queries.analyze, timeout=600)
         return int(forgotten.split()[-1])
+
+    async def merge_players(self, most: int) -> int:
+        """Merges what folds noted on players, at most so many notes; gives how many. No figure changes by it."""
+        return int(await self._pool.fetchval(queries.merge_players, most))
 
     async def detach_months_before(self, moment: datetime) -> list[str]:
         """Detaches the months that end at or before the moment; gives their names."""

@@ -84,11 +84,16 @@ class FigureStore:
         (row,) = await self._rows(queries.summary, *_states(s), s.stores)
         if s.since is None:
             rejected = await self._pool.fetchval(queries.count_rejections, s.campaign_id, s.stores)
-            players = await self._pool.fetchval(queries.count_players, s.campaign_id, s.stores)
+            players = await self._players(s)
         else:
             rejected = await self._pool.fetchval(queries.count_rejections_between, *_span(s))
             players = await self._pool.fetchval(queries.count_players_between, *_span(s))
         return {**row, "rejected": rejected, "unique_players": players}
+
+    async def _players(self, s: Selection) -> int:
+        if s.stores is None:
+            return int(await self._pool.fetchval(queries.count_players, s.campaign_id))
+        return int(await self._pool.fetchval(queries.count_players_at, s.campaign_id, s.stores))
 
     async def days(self, s: Selection) -> list[Row]:
         """The sums of each day: of ever from the daily facts, of a period from the hours whose start lies in it."""
@@ -113,7 +118,10 @@ class FigureStore:
         return await self._rows(queries.supply_changes, s.campaign_id, s.stores)
 
     async def days_to_redeem(self, s: Selection) -> list[Row]:
-        return await self._rows(queries.days_to_redeem, *_span(s))
+        """Redemptions by whole days since their batch was published. Of some stores only: the whole ledger is read."""
+        if s.stores is None:
+            return await self._rows(queries.days_to_redeem, s.campaign_id, s.since, s.until)
+        return await self._rows(queries.days_to_redeem_at, *_span(s))
 
     async def describe_download(self, download: Download, *, token_id: str) -> None:
         await self._pool.execute(

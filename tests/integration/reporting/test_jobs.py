@@ -39,6 +39,8 @@ DAMAGES = [
     ("DELETE FROM reversals WHERE redemption_id = (SELECT min(redemption_id) FROM reversals)", "reversed"),
     ("UPDATE hourly_facts SET rejected = rejected + 2", "rejected by hour"),
     ("UPDATE daily_facts SET reversed = reversed + 1", "reversed by day"),
+    ("UPDATE batch_hours SET redeemed = redeemed - 1", "redeemed by hour of the batch"),
+    ("INSERT INTO player_changes VALUES ('spring', 'zork', 'nobody', 1)", "players"),
     ("UPDATE allotments SET codes = 1", "redeemed and void beyond issued"),
     (WRONG_STANDING, "score of ranking"),
 ]
