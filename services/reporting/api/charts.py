@@ -1,6 +1,7 @@
 """Charts as pictures, and their data as JSON and CSV."""
 
 import hashlib
+from collections.abc import Hashable
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Final, Literal
@@ -12,8 +13,9 @@ from pydantic import Field
 from services.reporting.api.queries import PeriodQuery, access_of, selected
 from services.reporting.api.sheets import SCOPES
 from services.reporting.domain.charts.base import Chart, ChartName
-from services.reporting.handlers.charts import KeptBytes, scene_of, work_out
+from services.reporting.handlers.charts import scene_of, work_out
 from services.reporting.handlers.freshness import FreshnessBoard
+from services.reporting.handlers.keeping import Kept
 from services.reporting.handlers.selecting import Selected
 from services.reporting.render.palette import Theme
 from services.reporting.render.worker import ImageFormat, Renderer, draw_chart
@@ -46,7 +48,7 @@ class Charts:
         self._figures = figures
         self._board = board
         self._renderer = renderer
-        self._kept = KeptBytes()
+        self._kept = Kept[bytes](len)
 
     def routes(self) -> list[Route]:
         common: dict[str, Any] = {"method": "GET", "scopes": SCOPES, "query": ChartQuery}
@@ -72,12 +74,11 @@ class Charts:
         name = _chart_name(call.path["name"])
         image = ImageFormat(call.request.path.rpartition(".")[2])
         chosen = await selected(self._figures, call)
-        key = (name, image, chosen.of.campaign_id, call.query, access_of(call.caller))
 
         async def draw() -> bytes:
             return await self._renderer.run(draw_chart, await self._chart(name, chosen, call), image, call.query.theme)
 
-        body = await self._kept.get(key, draw)
+        body = await self._kept.get(_key(call, name, image), draw)
         tag = f'"{hashlib.sha256(body).hexdigest()[:24]}"'
         headers = {"ETag": tag, "Cache-Control": "private, max-age=5", "Content-Security-Policy": IMAGE_POLICY}
         if call.request.headers.get("If-None-Match") == tag:
@@ -87,31 +88,23 @@ class Charts:
 
     async def csv(self, call: Call[Any, Any]) -> Answer:
         name = _chart_name(call.path["name"])
-        chosen = await selected(self._figures, call)
-        columns, rows = (await self._chart(name, chosen, call)).table()
-        first = head(columns, now=self._board.latest.as_of, plain=call.query.header == "plain")
+        chosen, as_of = await selected(self._figures, call), self._board.latest.as_of
+
+        async def write() -> bytes:
+            columns, rows = (await self._chart(name, chosen, call)).table()
+            return head(columns, now=as_of, plain=call.query.header == "plain") + write_rows(rows)
+
         disposition = {"Content-Disposition": f'attachment; filename="{chosen.campaign.id}-{name}.csv"'}
-        return Answer(value=first + write_rows(rows), content_type="text/csv", headers=disposition)
+        return Answer(value=await self._kept.get(_key(call, name, "csv"), write), content_type="text/csv", headers=disposition)
 
     async def json(self, call: Call[Any, Any]) -> Answer:
         name = _chart_name(call.path["name"])
-        chart = await self._chart(name, await selected(self._figures, call), call)
-        columns, rows = chart.table()
-        heading, as_of = chart.heading, self._board.latest.as_of
-        return Answer(
-            value=orjson.dumps(
-                {
-                    "chart": name,
-                    "title": heading.title,
-                    "headline": heading.headline,
-                    "subtitle": heading.subtitle,
-                    "as_of": as_of,
-                    "columns": columns,
-                    "rows": rows,
-                },
-                default=_plain,
-            )
-        )
+        chosen, as_of = await selected(self._figures, call), self._board.latest.as_of
+
+        async def write() -> bytes:
+            return _as_json(name, await self._chart(name, chosen, call), as_of)
+
+        return Answer(value=await self._kept.get(_key(call, name, "json"), write))
 
     async def no_format(self, call: Call[Any, Any]) -> Answer:
         name = _chart_name(call.path["name"].partition(".")[0])
@@ -131,6 +124,28 @@ def _chart_name(text: str) -> ChartName:
         return ChartName(text)
     except ValueError:
         raise Problem(404, f"There is no such chart; there are {', '.join(ChartName)}") from None
+
+
+def _key(call: Call[Any, Any], *of: str) -> Hashable:
+    """What must be the same for an answer to serve another call: what is asked for, and what the caller may see."""
+    return (*of, call.path["campaign_id"], call.query, access_of(call.caller))
+
+
+def _as_json(name: ChartName, chart: Chart, as_of: datetime) -> bytes:
+    columns, rows = chart.table()
+    heading = chart.heading
+    return orjson.dumps(
+        {
+            "chart": name,
+            "title": heading.title,
+            "headline": heading.headline,
+            "subtitle": heading.subtitle,
+            "as_of": as_of,
+            "columns": columns,
+            "rows": rows,
+        },
+        default=_plain,
+    )
 
 
 def _plain(value: object) -> object:

@@ -1,18 +1,21 @@
 """Figures as JSON."""
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from pydantic import Field
 
-from services.reporting.api.queries import PeriodQuery, selected
+from services.reporting.api.queries import PeriodQuery, access_of, selected
 from services.reporting.api.sheets import SCOPES
 from services.reporting.domain.campaigns import State
 from services.reporting.handlers.figures import list_performance, summarise
 from services.reporting.handlers.freshness import FreshnessBoard
+from services.reporting.handlers.keeping import Kept
 from services.reporting.handlers.selecting import known_campaign
 from services.reporting.store.reading import FigureStore
 from shared.web.routes import Call, Fields, Route
+
+MOST_SUMMARIES: Final = 1_000
 
 
 class SummaryAnswer(Fields):
@@ -107,6 +110,7 @@ class Figures:
     def __init__(self, figures: FigureStore, board: FreshnessBoard) -> None:
         self._figures = figures
         self._board = board
+        self._summaries = Kept[SummaryAnswer](lambda _: 1, seconds=0, most=MOST_SUMMARIES)
 
     def routes(self) -> list[Route]:
         return [
@@ -140,13 +144,20 @@ class Figures:
         ]
 
     async def summary(self, call: Call[Any, Any]) -> SummaryAnswer:
+        """Kept as long as it took to make: a page asks every five seconds, and a period may take several to add up."""
         chosen = await selected(self._figures, call)
-        return SummaryAnswer(**await summarise(self._figures, chosen, self._board.latest))
+
+        async def sum_up() -> SummaryAnswer:
+            return SummaryAnswer(**await summarise(self._figures, chosen, self._board.latest))
+
+        answer = await self._summaries.get((chosen.campaign.id, call.query, access_of(call.caller)), sum_up)
+        lag_seconds = max(0.0, round((chosen.of.now - answer.as_of).total_seconds(), 3))
+        return answer.model_copy(update={"lag_seconds": lag_seconds})
 
     async def performance(self, call: Call[Any, Any]) -> PerformanceAnswer:
         chosen = await selected(self._figures, call)
-        rows = await list_performance(self._figures, chosen)
         freshness = self._board.latest
+        rows = await list_performance(self._figures, chosen)
         return PerformanceAnswer(
             as_of=freshness.as_of,
             lag_seconds=freshness.lag_seconds(chosen.of.now),

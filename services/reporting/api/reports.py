@@ -9,9 +9,9 @@ from pydantic import Field
 
 from services.reporting.api.queries import PeriodQuery, selected
 from services.reporting.api.sheets import SCOPES, while_there
-from services.reporting.handlers.charts import KeptBytes
 from services.reporting.handlers.downloads import PERFORMANCE_COLUMNS
 from services.reporting.handlers.freshness import FreshnessBoard
+from services.reporting.handlers.keeping import Kept
 from services.reporting.handlers.reports import gather_report, write_rows
 from services.reporting.render.worker import Renderer, draw_report_as_pdf, draw_rows_as_workbook
 from services.reporting.store.reading import DownloadStore, FigureStore
@@ -35,7 +35,7 @@ class Reports:
         self._downloads = downloads
         self._board = board
         self._renderer = renderer
-        self._kept = KeptBytes()
+        self._kept = Kept[bytes](len)
 
     def routes(self) -> list[Route]:
         return [

@@ -1,9 +1,7 @@
-"""Working out the charts: which figures each is made of, and keeping their bytes for some seconds."""
+"""Working out the charts: which figures each is made of."""
 
-import asyncio
-import time
-from collections import OrderedDict, defaultdict
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from typing import Final, assert_never
@@ -16,8 +14,6 @@ from services.reporting.handlers.freshness import Freshness
 from services.reporting.handlers.selecting import Selected
 from services.reporting.store.reading import FigureStore, Row
 
-KEPT_SECONDS: Final = 5.0
-KEPT_BYTES: Final = 64 * 1024 * 1024
 MOST_RANK_DAYS: Final = 400
 
 
@@ -107,35 +103,3 @@ def days_of(selected: Selected) -> tuple[date, date]:
         return local_day(selected.period.starts_at, zone), local_day(selected.period.ends_at - timedelta(seconds=1), zone)
     first = local_day(campaign.starts_at, zone)
     return first, max(first, min(selected.of.today, local_day(campaign.ends_at - timedelta(seconds=1), zone)))
-
-
-class KeptBytes:
-    """Answers that are the same for some seconds, made once however many ask at once."""
-
-    def __init__(self) -> None:
-        self._made: OrderedDict[Hashable, tuple[float, bytes]] = OrderedDict()
-        self._making: dict[Hashable, asyncio.Task[bytes]] = {}
-        self._size = 0
-
-    async def get(self, key: Hashable, make: Callable[[], Awaitable[bytes]]) -> bytes:
-        """The kept bytes, or those that `make` gives."""
-        found = self._made.get(key)
-        if found is not None and time.monotonic() - found[0] < KEPT_SECONDS:
-            return found[1]
-        making = self._making.get(key)
-        if making is None:
-            making = self._making[key] = asyncio.create_task(self._make(key, make), name="chart")
-        return await asyncio.shield(making)
-
-    async def _make(self, key: Hashable, make: Callable[[], Awaitable[bytes]]) -> bytes:
-        try:
-            made = await make()
-        finally:
-            self._making.pop(key, None)
-        _, before = self._made.pop(key, (0.0, b""))
-        self._made[key] = (time.monotonic(), made)
-        self._size += len(made) - len(before)
-        while self._size > KEPT_BYTES:
-            _, (_, dropped) = self._made.popitem(last=False)
-            self._size -= len(dropped)
-        return made
