@@ -22,11 +22,12 @@ from shared.postgres.connections import open_pool
 from tests.integration.reporting.processes import process
 from tests.integration.reporting.system import Reporting, publish_reference
 from tests.support.databases import Databases
+from tests.support.memory import peak_while
 from tests.support.topics import own_topics
 from tests.unit.reporting.history import make_history
 
 ROWS = int(os.environ.get("COUNTERFOIL_BENCH_ROWS", 5_000_000))
-LEDGER_ROWS = ROWS * 2 // 5
+LEDGER_ROWS = ROWS * 11 // 25
 STORES = 5_000
 REPORT_ROWS, REPORT_STORES = ROWS // 10, 500
 REPORT = "/v1/campaigns/spring/report.pdf"
@@ -39,6 +40,8 @@ async def run() -> dict[str, Any]:
         figures = {
             **await _ledger(reporting, service, url),
             **await _performance(reporting, pool),
+            **await _workbook(reporting, service),
+            **await _running_sums(reporting, pool),
             **await _chart(reporting),
         }
     async with _filled(REPORT_ROWS, REPORT_STORES) as (reporting, *_):
@@ -67,17 +70,12 @@ async def _filled(rows: int, stores: int) -> AsyncIterator[tuple[Reporting, psut
 
 
 async def _ledger(reporting: Reporting, service: psutil.Process, url: str) -> dict[str, Any]:
-    """The first two million rows: by HTTP, and by psql with the same query."""
+    """The rows of the first eleven days: by HTTP, and by psql with the same query."""
     until = "2026-11-11"
-    before = service.memory_info().rss
-    highest = before
-    started, received, rows = time.perf_counter(), 0, 0
     path = f"/v1/campaigns/spring/ledger.csv?header=plain&to={until}"
-    async with await reporting.get(path, **{"Accept-Encoding": "identity"}) as response:
-        async for chunk in response.content.iter_any():
-            received += len(chunk)
-            rows += chunk.count(b"\n")
-            highest = max(highest, service.memory_info().rss)
+    before, _ = await peak_while(service, lambda: _stream(reporting, f"{path}&skip_rows={LEDGER_ROWS - 1}"))
+    started = time.perf_counter()
+    highest, (received, rows) = await peak_while(service, lambda: _stream(reporting, path))
     ours = time.perf_counter() - started
     started = time.perf_counter()
     copied = await _by_psql(url, until)
@@ -88,8 +86,20 @@ async def _ledger(reporting: Reporting, service: psutil.Process, url: str) -> di
         "ledger.csv, megabytes a second": round(received / ours / 1e6, 1),
         "the same by psql, rows a second": round(copied / theirs),
         "ledger.csv, times psql's rows a second": round((rows / ours) / (copied / theirs), 2),
-        "ledger.csv, memory added while streaming, MB": round((highest - before) / 1e6),
+        "service while it sends a row of it, MB at most": round(before / 1e6),
+        "service while it sends all of it, MB at most": round(highest / 1e6),
     }
+
+
+async def _stream(reporting: Reporting, path: str) -> tuple[int, int]:
+    """The bytes and the lines of a file, none of which is kept."""
+    received = rows = 0
+    async with await reporting.get(path, **{"Accept-Encoding": "identity"}) as response:
+        assert response.status == 200
+        async for chunk in response.content.iter_any():
+            received += len(chunk)
+            rows += chunk.count(b"\n")
+    return received, rows
 
 
 async def _by_psql(url: str, until: str) -> int:
@@ -129,18 +139,51 @@ async def _performance(reporting: Reporting, pool: asyncpg.Pool) -> dict[str, An
     period = await _seconds(lambda: reporting.text(week), times=1)
     plain = await _seconds(lambda: pool.fetch(group_by, timeout=600), times=1)
     return {
-        "performance.csv of 5,000 stores, milliseconds": round(ours * 1000),
-        "performance.csv of a week, milliseconds": round(period * 1000),
-        "GROUP BY over the ledger, milliseconds": round(plain * 1000),
+        "performance.csv of 5,000 stores, milliseconds": _thousandths(ours),
+        "performance.csv of a week, milliseconds": _thousandths(period),
+        "GROUP BY over the ledger, milliseconds": _thousandths(plain),
         "performance.csv, times as fast": round(plain / ours, 1),
     }
+
+
+async def _workbook(reporting: Reporting, service: psutil.Process) -> dict[str, Any]:
+    """The workbook of all stores, and what the service and its drawing process hold meanwhile, next to that of one store."""
+    path = "/v1/campaigns/spring/performance.xlsx"
+    before, _ = await peak_while(service, lambda: _read(reporting, f"{path}?store_id=s-00001"))
+    started = time.perf_counter()
+    highest, workbook = await peak_while(service, lambda: _read(reporting, path))
+    return {
+        "performance.xlsx of 5,000 stores, seconds": round(time.perf_counter() - started, 2),
+        "performance.xlsx, kilobytes": round(len(workbook) / 1e3),
+        "service and drawing, one store, MB at most": round(before / 1e6),
+        "service and drawing, 5,000 stores, MB at most": round(highest / 1e6),
+    }
+
+
+async def _running_sums(reporting: Reporting, pool: asyncpg.Pool) -> dict[str, Any]:
+    """What pages poll: the summary, whose players are counted as they come, next to counting them; and days to redeem."""
+    each = "SELECT count(*) FROM (SELECT FROM store_players WHERE redemptions > 0 GROUP BY platform, player_id) AS players"
+    days = "/v1/campaigns/spring/charts/days-to-redeem.json"
+    of_region = f"{days}?region=region-1"
+    return {
+        "summary, milliseconds": _thousandths(await _seconds(lambda: reporting.text("/v1/campaigns/spring/summary"), times=1)),
+        "counting each player, milliseconds": _thousandths(await _seconds(lambda: pool.fetchval(each, timeout=600), times=1)),
+        "days-to-redeem.json, milliseconds": _thousandths(await _seconds(lambda: reporting.text(days), times=1)),
+        "days-to-redeem.json of a region, milliseconds": _thousandths(
+            await _seconds(lambda: reporting.text(of_region), times=1)
+        ),
+    }
+
+
+def _thousandths(seconds: float) -> int:
+    return round(seconds * 1000)
 
 
 async def _chart(reporting: Reporting) -> dict[str, Any]:
     path = "/v1/campaigns/spring/charts/top-stores.png"
     cold = await _seconds(lambda: _read(reporting, f"{path}?theme=dark"), times=1)
     kept = await _seconds(lambda: _read(reporting, f"{path}?theme=dark"), times=20)
-    return {"chart by HTTP, cold, milliseconds": round(cold * 1000), "kept, milliseconds": round(kept * 1000, 1)}
+    return {"chart by HTTP, cold, milliseconds": _thousandths(cold), "kept, milliseconds": round(kept * 1000, 1)}
 
 
 async def _read(reporting: Reporting, path: str) -> bytes:
