@@ -33,7 +33,11 @@ NAMED_DIFFERENCES: Final = 5
 HOST: Final = f"{socket.gethostname()}/{os.getpid()}"
 
 DIFFERENCES: Final = metrics.gauge("reporting_identity_differences", "Figures that do not agree; anything but 0 is an alert")
-CHECKED_AT: Final = metrics.gauge("reporting_identity_checked_timestamp_seconds", "When the figures were last compared")
+CHECKED_AT: Final = metrics.gauge(
+    "reporting_identity_checked_timestamp_seconds",
+    "When the figures were last compared, 0 for never, NaN while it is not known",
+)
+CHECKED_AT.set(float("nan"))
 RUNS: Final = metrics.counter("reporting_job_runs_total", "Runs of jobs", ("job", "state"))
 RUN_SECONDS: Final = metrics.seconds("reporting_job_run_seconds", "How long runs took", ("job",))
 
@@ -73,9 +77,8 @@ async def check_identity(care: CareStore) -> str:
 async def tell_differences(care: CareStore) -> None:
     """Sets the metrics that are alerted on from the last comparison, which another process may have made."""
     last = await care.last_comparison()
-    if last is not None:
-        CHECKED_AT.set(last[0].timestamp())
-        DIFFERENCES.set(last[1])
+    CHECKED_AT.set(last[0].timestamp() if last else 0)
+    DIFFERENCES.set(last[1] if last else 0)
 
 
 async def maintain(care: CareStore, due_at: datetime) -> str:

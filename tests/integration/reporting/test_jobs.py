@@ -1,6 +1,8 @@
 """Jobs on real servers: once however many copies, made up when missed, recorded; the identity broken on purpose; a rebuild."""
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import nullcontext
 from datetime import UTC, date, datetime, timedelta
@@ -26,11 +28,12 @@ from tests.integration.reporting.folding import fold_at_random, keep_reference
 from tests.integration.reporting.outside import bucket_server, mail_server
 from tests.integration.reporting.system import Database, publish_outcomes, publish_reference, reporting_service, settings_of
 from tests.integration.reporting.test_figures_agree import selection
+from tests.support.polling import poll_until
 from tests.unit.reporting.history import History, make_history
 from tests.unit.reporting.recomputation import recompute
 
 NOW = datetime(2026, 11, 25, 16, 20, tzinfo=UTC)
-
+COMPARED_AT = "counterfoil_reporting_identity_checked_timestamp_seconds"
 
 WRONG_STANDING = """INSERT INTO standings (campaign_id, board, period, day, store_id, revision, score, as_of)
 VALUES ('spring', 'all/all/count', '2026-10-20', '2026-11-20', 's-0000', 1, 9999, now())"""
@@ -188,6 +191,37 @@ async def test_a_rebuild_gives_the_same_figures_and_folding_goes_on(
             assert int(rows[store_id]["accepted"]) == figures.accepted
             assert int(rows[store_id]["unique_players"]) == figures.unique_players
             assert int(rows[store_id]["void"]) == figures.void
+
+
+async def test_a_copy_tells_of_a_comparison_that_a_timer_ran_apart_from_it(kafka: KafkaConnection, database: Database) -> None:
+    url = await database("reporting")
+    environment = {
+        "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "KAFKA_TOPIC_PREFIX": kafka.topic_prefix,
+        "REPORTING_DATABASE_URL": url,
+    }
+    async with reporting_service(kafka, url, REPORTING_TIMER="false") as service:
+
+        async def compared_at() -> float:
+            async with await service.get("/metrics") as response:
+                text = await response.text()
+            (line,) = [line for line in text.splitlines() if line.startswith(f"{COMPARED_AT} ")]
+            return float(line.split()[1])
+
+        async def never() -> bool:
+            return await compared_at() == 0
+
+        async def just_now() -> bool:
+            return await compared_at() >= int(started.timestamp())
+
+        await poll_until(never, what="nobody having compared yet")
+        started = datetime.now(UTC)
+        command = (sys.executable, "-m", "counterfoil", "jobs", "run", "identity", "--date", f"{started:%F}")
+        job = await asyncio.create_subprocess_exec(
+            *command, env={**os.environ, **environment}, stdout=asyncio.subprocess.DEVNULL
+        )
+        assert await job.wait() == 0
+        await poll_until(just_now, what="the comparison of another process in this one's metrics")
 
 
 async def test_reports_are_delivered_to_folder_bucket_and_mailbox(
