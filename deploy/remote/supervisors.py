@@ -93,13 +93,14 @@ class Supervisord:
 
     def install(self, host: Host, copies: Sequence[Copy]) -> None:
         folder = f"{host.root}/supervisor"
-        if not host.succeeds("test", "-x", f"{folder}/venv/bin/supervisord"):
+        python = f"{folder}/venv/bin/python"
+        if not host.succeeds(python, "-c", "import supervisor"):
             packages.fill(host, f"{folder}/venv", f"{host.current}/requirements", "supervisor", python=self._python)
         host.put(configuration(host, copies).encode(), f"{folder}/supervisord.conf")
         if host.succeeds(*self._control(host, "pid")):
             host.run(*self._control(host, "update"), what="telling the supervisor of the copies")
         else:
-            started = (f"{folder}/venv/bin/supervisord", "--configuration", f"{folder}/supervisord.conf")
+            started = (python, "-m", "supervisor.supervisord", "--configuration", f"{folder}/supervisord.conf")
             host.run(*started, what="starting the supervisor")
 
     def restart(self, host: Host, copy: Copy) -> None:
@@ -116,7 +117,8 @@ class Supervisord:
 
     def _control(self, host: Host, *command: str) -> tuple[str, ...]:
         folder = f"{host.root}/supervisor"
-        return (f"{folder}/venv/bin/supervisorctl", "--configuration", f"{folder}/supervisord.conf", *command)
+        control = (f"{folder}/venv/bin/python", "-m", "supervisor.supervisorctl")
+        return (*control, "--configuration", f"{folder}/supervisord.conf", *command)
 
 
 def configuration(host: Host, copies: Sequence[Copy]) -> str:
