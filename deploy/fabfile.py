@@ -35,7 +35,7 @@ def production(context: Any) -> None:
 def deploy(context: Any, ref: str = "HEAD") -> None:
     """Deploys a commit: releases, migrations once, a rolling restart; taken back by itself when a copy is not ready."""
     with _rollout() as rolling:
-        version, archive = version_of(ref), archive_of(ref)
+        version, archive = rolling.environment.release_of(version_of(ref)), archive_of(ref)
         _say(f"deploying {version} to {', '.join(rolling.hosts)}")
         rolling.deploy(version, archive)
         _say(f"{version} is deployed")

@@ -26,8 +26,8 @@ def archive_of(ref: str, checkout: Path = CHECKOUT) -> bytes:
     return _git(checkout, "archive", "--format=tar.gz", ref, *SHIPPED)
 
 
-def make(host: Host, version: str, archive: bytes, *, python: str) -> bool:
-    """Unpacks the release and fills a virtual environment of its own from the lock. Returns whether it had to."""
+def make(host: Host, version: str, archive: bytes, *, python: str, lock: str) -> bool:
+    """Unpacks the release and fills a virtual environment of its own by the lock. Returns whether it had to."""
     release = host.release(version)
     if host.succeeds("test", "-e", f"{release}/{WHOLE}"):
         return False
@@ -36,7 +36,7 @@ def make(host: Host, version: str, archive: bytes, *, python: str) -> bool:
     packed = f"{release}/release.tar.gz"
     host.put(archive, packed)
     host.run("tar", "-xzf", packed, "-C", release, what="unpacking the release")
-    packages.fill(host, f"{release}/venv", f"{release}/requirements", "services", python=python)
+    packages.fill(host, f"{release}/venv", f"{release}/requirements", lock, python=python)
     host.shell(f"rm {shlex.quote(packed)} && touch {shlex.quote(f'{release}/{WHOLE}')}", what="finishing the release")
     return True
 

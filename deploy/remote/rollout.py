@@ -17,7 +17,9 @@ from deploy.remote.settings import Copy, DeployFailed, Environment
 from deploy.remote.supervisors import Supervisor, supervisor_of
 
 HOSTS_AT_ONCE: Final = 8
-SLICE_SECONDS: Final = 2.0
+SLICE_SECONDS: Final = 1.0
+"""After each it is asked whether the copy still is the same process."""
+
 STARTS_TRIED: Final = 3
 READY: Final = "ready"
 
@@ -61,7 +63,7 @@ class Rollout:
             yield copy, _release_of(host, pid) if pid else None, pid is not None and not _problem(host, copy, seconds=0)
 
     def _prepare(self, host: Host, version: str, archive: bytes) -> None:
-        made = releases.make(host, version, archive, python=self.environment.python)
+        made = releases.make(host, version, archive, python=self.environment.python, lock=self.environment.lock)
         self.say(f"{host.name}: release {version} {'made' if made else 'was there'}")
 
     def _migrate(self, version: str) -> None:

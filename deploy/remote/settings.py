@@ -31,13 +31,17 @@ class Role(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
 
 
 class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One environment. A host is `name` or `name:port`; `root` and `environment` are folders on the hosts."""
+    """One environment. A host is `name` or `name:port`; `root` and `environment` are folders on the hosts.
+
+    `extras` are the project's that its releases are made with, in `requirements/<extra>.txt` each.
+    """
 
     user: str
     root: str
     environment: str
     supervisor: Literal["systemd", "systemd-user", "supervisord"]
     roles: dict[str, Role]
+    extras: tuple[Literal["tracing"], ...] = ()
     python: str = "python3"
     keep: int = 5
     ready_seconds: int = 60
@@ -48,6 +52,15 @@ class Environment(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def hosts(self) -> list[str]:
         """Every host once, in the order in which the roles name them."""
         return list(dict.fromkeys(host for role in self.roles.values() for host in role.hosts))
+
+    @property
+    def lock(self) -> str:
+        """The name of the lock that an environment of a release is filled by."""
+        return self.extras[0] if self.extras else "services"
+
+    def release_of(self, version: str) -> str:
+        """The release's name: `v1.2.0`, or `v1.2.0+tracing` with an extra, so that it lies beside the one without."""
+        return "+".join([version, *dict.fromkeys(self.extras)])
 
     def copies(self) -> Iterator["Copy"]:
         """Every copy, in the order of a rollout: service by service, host by host."""

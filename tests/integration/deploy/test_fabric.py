@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Collection
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,11 +28,13 @@ from shared.kafka.topics import delete_topics, ensure_topics
 from tests.support.accounts import TestAccount, account_for_tests, python_for
 from tests.support.databases import Databases
 from tests.support.debian import Need, find_program
+from tests.support.polling import wait_until
 from tests.support.sshd import SshServer, running_sshd
 
+FIRST, SECOND, THIRD = (f"v{number}+tracing" for number in (1, 2, 3))
 PREFIX = f"t{os.getpid()}.fabric."
 ONLY_REPORTING = ("reportlab", "pillow", "pypdfium2", "xlsxwriter", "uharfbuzz", "python-bidi")
-"""Left out of the lock here, where that service is not deployed: three environments are filled in this module."""
+"""Left out of the locks here, where that service is not deployed."""
 
 pytestmark = pytest.mark.timeout(900)
 """A deployment fills a virtual environment, which a busy machine takes minutes for."""
@@ -72,8 +75,13 @@ class Deployment:
         """By process, the release that it runs in."""
         found = {}
         for pid in _descendants(int((self.root / "supervisor" / "supervisord.pid").read_text())):
-            found[pid] = Path(os.readlink(f"/proc/{pid}/cwd")).name
+            with suppress(FileNotFoundError):
+                found[pid] = Path(os.readlink(f"/proc/{pid}/cwd")).name
         return found
+
+    def packages(self, version: str, path: str) -> list[Path]:
+        """Where a release's environment has a file or folder of a package: one place or none."""
+        return list((self.root / "releases" / version / "venv").glob(f"lib/python3.*/site-packages/{path}"))
 
     def git(self, *arguments: str) -> None:
         identity = ("-c", "user.name=Test", "-c", "user.email=test@localhost")
@@ -102,33 +110,32 @@ async def deployment(kafka_server: str, databases: Databases) -> AsyncIterator[D
     await delete_topics(kafka, ALL_TOPICS)
 
 
-def test_a_first_deployment_makes_release_environment_and_schema_and_waits_for_each_copy(deployment: Deployment) -> None:
+def test_a_first_deployment_makes_release_environment_with_the_extra_and_schema_and_waits_for_each_copy(
+    deployment: Deployment,
+) -> None:
     said = deployment.fab("production", "deploy", "--ref", "v1")
     assert "migrations of codegen: nothing to do" in said
     assert said.count("is ready") == 3
-    assert deployment.linked("current") == "v1"
+    assert deployment.linked("current") == FIRST
     assert not (deployment.root / "previous").exists()
-    assert (deployment.root / "releases" / "v1" / "venv" / "pyvenv.cfg").exists()
-    assert list(deployment.running().values()) == ["v1"] * 3
+    assert len(deployment.packages(FIRST, "opentelemetry/sdk")) == 1
+    assert list(deployment.running().values()) == [FIRST] * 3
     assert {(deployment.root / "current").stat().st_uid, *map(_uid, deployment.running())} == {deployment.account.uid}
     shown = deployment.fab("production", "status")
-    assert shown.count("runs v1, ready") == 3
+    assert shown.count(f"runs {FIRST}, ready") == 3
 
 
 def test_the_next_version_comes_beside_it_copy_by_copy(deployment: Deployment) -> None:
     before = deployment.running()
     said = deployment.fab("production", "deploy")
-    assert (deployment.linked("current"), deployment.linked("previous")) == ("v2", "v1")
+    assert (deployment.linked("current"), deployment.linked("previous")) == (SECOND, FIRST)
     assert [line.split()[-3] for line in said.splitlines() if "is ready" in line] == [
         f"codegen-{deployment.ports[0]}",
         f"ranking-{deployment.ports[1]}",
         f"ranking-{deployment.ports[2]}",
     ]
-    assert list(deployment.running().values()) == ["v2"] * 3
+    assert list(deployment.running().values()) == [SECOND] * 3
     assert not set(before) & set(deployment.running())
-    assert (deployment.root / "releases" / "v2" / "venv").stat().st_ino != (
-        deployment.root / "releases" / "v1" / "venv"
-    ).stat().st_ino
 
 
 def test_a_release_that_cannot_run_is_taken_back_by_itself(deployment: Deployment) -> None:
@@ -138,24 +145,28 @@ def test_a_release_that_cannot_run_is_taken_back_by_itself(deployment: Deploymen
     assert f"ranking-{deployment.ports[1]} on " in said
     assert "dies again and again" in said
     assert "this release cannot run" in said
-    assert said.splitlines()[-1].endswith("Everything was taken back to v2.")
-    assert deployment.linked("current") == "v2"
-    assert deployment.fab("production", "status").count("runs v2, ready") == 3
+    assert said.splitlines()[-1].endswith(f"Everything was taken back to {SECOND}.")
+    assert deployment.linked("current") == SECOND
+    assert deployment.fab("production", "status").count(f"runs {SECOND}, ready") == 3
+
+
+def test_releases_of_one_lock_share_what_was_fetched_once_in_environments_of_their_own(deployment: Deployment) -> None:
+    (second,), (third,) = (deployment.packages(version, "numpy/__init__.py") for version in (SECOND, THIRD))
+    assert second.stat().st_ino == third.stat().st_ino
+    environments = [deployment.root / "releases" / version / "venv" for version in (FIRST, SECOND, THIRD)]
+    assert len({(environment / "pyvenv.cfg").stat().st_ino for environment in environments}) == 3
 
 
 def test_a_rollback_brings_the_release_before_and_a_second_one_undoes_it(deployment: Deployment) -> None:
-    for version, other in (("v1", "v2"), ("v2", "v1")):
-        assert f"is back on {version}" in deployment.fab("production", "rollback")
-        assert list(deployment.running().values()) == [version] * 3
-        assert (deployment.linked("current"), deployment.linked("previous")) == (version, other)
-
-
-def test_a_copy_that_dies_is_started_again_and_told_meanwhile(deployment: Deployment) -> None:
+    assert f"is back on {FIRST}" in deployment.fab("production", "rollback")
+    assert list(deployment.running().values()) == [FIRST] * 3
+    assert (deployment.linked("current"), deployment.linked("previous")) == (FIRST, SECOND)
     killed = next(iter(deployment.running()))
     os.kill(killed, signal.SIGKILL)
-    deployment.fab("production", "deploy", "--ref", "v2")
-    assert killed not in deployment.running()
-    assert len(deployment.running()) == 3
+    wait_until(lambda: killed not in deployment.running() and len(deployment.running()) == 3, what="a copy being started again")
+    assert f"is back on {SECOND}" in deployment.fab("production", "rollback")
+    assert list(deployment.running().values()) == [SECOND] * 3
+    assert (deployment.linked("current"), deployment.linked("previous")) == (SECOND, FIRST)
 
 
 def test_two_deployments_at_once_and_unknown_hosts_are_refused_by_a_sentence(deployment: Deployment) -> None:
@@ -205,8 +216,8 @@ def _prepare(folder: Path, account: TestAccount, server: SshServer, kafka: Kafka
             shutil.copytree(CHECKOUT / name, target, ignore=shutil.ignore_patterns("__pycache__"))
         else:
             shutil.copy(CHECKOUT / name, target)
-    lock = repository / "requirements" / "services.txt"
-    lock.write_text(_without(lock.read_text(), ONLY_REPORTING))
+    for lock in (repository / "requirements" / "services.txt", repository / "requirements" / "tracing.txt"):
+        lock.write_text(_without(lock.read_text(), ONLY_REPORTING))
     environment.mkdir()
     keys = environment / "keys.json"
     keys.write_text('{"keys": [{"id": "k1", "key": "' + "5a" * 32 + '"}]}')
@@ -248,6 +259,7 @@ supervisor = "supervisord"
 python = "{python}"
 identity_file = "{server.identity_file}"
 known_hosts = "{server.known_hosts}"
+extras = ["tracing"]
 ready_seconds = 90
 
 [production.roles]

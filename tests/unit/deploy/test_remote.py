@@ -44,6 +44,7 @@ def test_a_rollout_goes_service_by_service_and_host_by_host() -> None:
         ("", r"has no \[production\]"),
         ("[production]\nuser = 1", "cannot be used"),
         ('[production]\nuser="u"\nroot="/r"\nenvironment="/e"\nsupervisor="systemd"\nroles={}\ncolour="red"', "colour"),
+        ('[production]\nuser="u"\nroot="/r"\nenvironment="/e"\nsupervisor="systemd"\nroles={}\nextras=["trace"]', "extras"),
         (
             '[production]\nuser="u"\nroot="/r"\nenvironment="/e"\nsupervisor="systemd"\n[production.roles.web]\nhosts=[]\nports=[]',
             "web",
@@ -55,6 +56,17 @@ def test_what_is_wrong_in_the_settings_file_is_told_by_name(tmp_path: Path, text
     path.write_text(text)
     with pytest.raises(DeployFailed, match=sentence):
         read_environment("production", {"COUNTERFOIL_HOSTS": str(path)})
+
+
+def test_an_extra_chooses_the_lock_and_gives_the_release_a_name_of_its_own() -> None:
+    plain, traced = (
+        Environment(user="u", root="/r", environment="/e", supervisor="systemd", roles={}, extras=extras)
+        for extras in ((), ("tracing",))
+    )
+    assert (plain.lock, plain.release_of("v1.2")) == ("services", "v1.2")
+    assert (traced.lock, traced.release_of("v1.2")) == ("tracing", "v1.2+tracing")
+    locks = {f"{environment.lock}.txt" for environment in (plain, traced)}
+    assert locks < {path.name for path in (CHECKOUT / "requirements").iterdir()}
 
 
 def test_prometheus_is_told_of_every_copy_by_its_hosts_name(tmp_path: Path) -> None:
