@@ -133,13 +133,13 @@ ON CONFLICT (campaign_id, platform, player_id) DO UPDATE SET redeemed = c.redeem
 
 -- name: make_campaign_counters
 -- Makes the rows that are missing.
-INSERT INTO campaign_counters (campaign_id)
-SELECT campaign_id FROM unnest(string_to_array($1, E'\x1f')) AS c (campaign_id) ORDER BY 1
+INSERT INTO campaign_counters (campaign_id, counts_total)
+SELECT campaign_id, false FROM unnest(string_to_array($1, E'\x1f')) AS c (campaign_id) ORDER BY 1
 ON CONFLICT (campaign_id) DO NOTHING
 
 -- name: lock_campaign_counters
 -- Locks the counters of some campaigns, in key order, until the transaction ends.
-SELECT campaign_id, redeemed, counts_players, counts_stores
+SELECT campaign_id, redeemed, counts_total, counts_players, counts_stores
 FROM campaign_counters WHERE campaign_id = ANY (string_to_array($1, E'\x1f')) ORDER BY campaign_id FOR UPDATE
 
 -- name: read_store_counters
@@ -168,7 +168,8 @@ ON CONFLICT (campaign_id, store_id) DO UPDATE SET redeemed = excluded.redeemed
 -- name: note_counting
 -- Remembers what is counted for a campaign from now on, for loops that do not know of its limit yet.
 UPDATE campaign_counters
-SET counts_players = counts_players OR $2, counts_stores = counts_stores OR $3 WHERE campaign_id = $1
+SET counts_total = counts_total OR $2, counts_players = counts_players OR $3, counts_stores = counts_stores OR $4
+WHERE campaign_id = $1
 
 -- name: record_redemptions
 -- Adds accepted redemptions, given in order of their serials. A code or an event that another transaction has taken meanwhile
@@ -214,6 +215,16 @@ ORDER BY 1, 2, 3
 ON CONFLICT (campaign_id, platform, player_id) DO UPDATE SET redeemed = excluded.redeemed
 WHERE c.redeemed = excluded.redeemed - $5
 
+-- name: hold_campaign_counters
+-- Of campaigns whose totals are not counted: keeps what is counted for them as it is until the transaction ends, together with
+-- other loops. Fewer rows than given means: decide again with them locked.
+SELECT c.campaign_id
+FROM unnest(string_to_array($1, E'\x1f'), $2::text::boolean[]) AS w (campaign_id, counts_players)
+JOIN campaign_counters c USING (campaign_id)
+WHERE NOT c.counts_total AND NOT c.counts_stores AND c.counts_players = w.counts_players
+ORDER BY c.campaign_id
+FOR SHARE OF c
+
 -- name: change_campaign_counters
 -- Changes campaigns' counts where the most that the batch adds still fits under the limit, and where all is counted that has
 -- to be. Rows are locked in key order, late in the transaction; fewer rows than given means: decide again with them locked.
@@ -223,7 +234,7 @@ WITH wanted AS (
         $5::text::boolean[], $6::text::boolean[]) AS w (campaign_id, net, peak, most, counts_players, counts_stores)
     JOIN campaign_counters c USING (campaign_id)
     WHERE (w.most IS NULL OR w.peak = 0 OR c.redeemed + w.peak <= w.most)
-      AND c.counts_players = w.counts_players AND c.counts_stores = w.counts_stores
+      AND c.counts_total AND c.counts_players = w.counts_players AND c.counts_stores = w.counts_stores
     ORDER BY c.campaign_id
     FOR UPDATE OF c
 )

@@ -20,7 +20,7 @@ BATCHES = 400
 SETUP = f"""
 CREATE SEQUENCE bench_batches;
 CREATE TABLE bench_outbox AS SELECT decode(string_agg(md5(n::text), ''), 'hex') AS outbox FROM generate_series(1, 6500) AS n;
-INSERT INTO campaign_counters (campaign_id, counts_players) VALUES ('spring', true) ON CONFLICT DO NOTHING;
+INSERT INTO campaign_counters (campaign_id, counts_total, counts_players) VALUES ('spring', false, true) ON CONFLICT DO NOTHING;
 INSERT INTO positions (partition, epoch, position, version) SELECT n, 1, 0, 0 FROM generate_series(0, 5) AS n;
 CREATE TABLE bench_arguments AS
 SELECT batch, '{{' || string_agg(serial::text, ',') || '}}' AS serials, '{{' || string_agg('0', ',') || '}}' AS zeros,
@@ -45,12 +45,12 @@ REDEMPTIONS = (
     *("times", "serials", "now", "epoch", "client_id"),
 )
 PLAYERS = ("player_campaigns", "player_platforms", "each_player", "twos")
-CAMPAIGN = ("campaign", "net", "net", "most", "yes", "no")
+CAMPAIGN = ("campaign", "yes")
 
 TRANSACTION = f"""
 SELECT nextval('bench_batches') AS batch \\gset
-SELECT *, now() AS now, 1 AS epoch, 'spring' AS campaign, '{{{{{BATCH}}}}}' AS net, '{{{{NULL}}}}' AS most,
-    '{{{{true}}}}' AS yes, '{{{{false}}}}' AS no FROM bench_arguments WHERE batch = :batch \\gset
+SELECT *, now() AS now, 1 AS epoch, 'spring' AS campaign, '{{{{true}}}}' AS yes
+FROM bench_arguments WHERE batch = :batch \\gset
 BEGIN;
 {{redemptions}};
 {{players}};
@@ -98,7 +98,7 @@ def _script() -> str:
     return TRANSACTION.format(
         redemptions=_with_names(QUERIES.record_redemptions, REDEMPTIONS),
         players=_with_names(QUERIES.add_player_counters, PLAYERS),
-        campaign=_with_names(QUERIES.change_campaign_counters, CAMPAIGN),
+        campaign=_with_names(QUERIES.hold_campaign_counters, CAMPAIGN),
     )
 
 

@@ -12,13 +12,21 @@ from shared.contracts.codegen import Batch, BatchState, Campaign, Store, Void
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counting:
-    """Campaigns whose redemptions are counted by player and by store: those with a limit, and those that once had one."""
+    """Campaigns whose redemptions are counted: those with a limit, and those that once had one.
 
+    Stores are counted under the lock of their campaign's total, so a campaign in `by_store` is in `in_total` as well.
+    """
+
+    in_total: frozenset[str] = frozenset()
     by_player: frozenset[str] = frozenset()
     by_store: frozenset[str] = frozenset()
 
     def __or__(self, other: "Counting") -> "Counting":
-        return Counting(by_player=self.by_player | other.by_player, by_store=self.by_store | other.by_store)
+        return Counting(
+            in_total=self.in_total | other.in_total,
+            by_player=self.by_player | other.by_player,
+            by_store=self.by_store | other.by_store,
+        )
 
 
 class Catalogue:
@@ -58,10 +66,11 @@ class Catalogue:
 
     @property
     def counting(self) -> Counting:
-        """The campaigns whose limits need counts by player and by store."""
+        """The campaigns whose limits need counts."""
         if self._counting is None:
             campaigns = self._campaigns.values()
             self._counting = Counting(
+                in_total=frozenset(c.id for c in campaigns if (c.limits.total, c.limits.per_store) != (None, None)),
                 by_player=frozenset(c.id for c in campaigns if c.limits.per_player is not None),
                 by_store=frozenset(c.id for c in campaigns if c.limits.per_store is not None),
             )

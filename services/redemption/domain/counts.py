@@ -14,7 +14,10 @@ Slot = TypeVar("Slot")
 
 
 class Counts:
-    """Counts of players, stores and campaigns. `players`, `campaigns` and `stores` are the batch's own changes."""
+    """Counts of players, stores and campaigns. `players`, `campaigns` and `stores` are the batch's own changes.
+
+    Every campaign that the batch redeems or takes back something of is in `campaigns`, counted or not.
+    """
 
     __slots__ = ("_counting", "_facts", "campaigns", "players", "stores")
 
@@ -51,12 +54,13 @@ class Counts:
     def release(self, entry: LedgerEntry, reason: ReversalReason) -> None:
         """Frees the slots that a reversal for this reason frees."""
         campaign_id = entry.campaign_id
+        campaign = _change(self.campaigns, campaign_id)
         if reason.frees_player_slot and campaign_id in self._counting.by_player:
             slot = entry.player_slot
             self.players[slot] = self.players.get(slot, 0) - 1
         if not reason.reopens_code:
             return
-        _change(self.campaigns, campaign_id).release()
+        campaign.release()
         if campaign_id in self._counting.by_store:
             _change(self.stores, entry.store_slot).release()
 

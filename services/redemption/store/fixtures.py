@@ -12,6 +12,7 @@ import msgspec
 from services.redemption.domain.ledger import LedgerEntry
 from services.redemption.domain.places import Place
 from services.redemption.store.errors import postgres_errors
+from services.redemption.store.mending import count_anew
 from services.redemption.store.rows import place_of
 from services.redemption.store.transactions import QUERIES, LedgerTransaction
 
@@ -61,10 +62,9 @@ class LoadingTransaction:
         return [_entry.decode(row["entry"]) for row in rows]
 
     async def count_campaigns(self) -> None:
-        """Sets the campaigns' counts to what the ledger says; players and stores are counted when a limit first needs it."""
+        """Sets the counts that are kept to what the ledger says; the others are made when a limit first needs them."""
         for row in await self._connection.fetch(QUERIES.campaigns_of_ledger):
-            await self._connection.execute(QUERIES.make_campaign_counters, row["campaign_id"])
-            await self._connection.execute(QUERIES.count_campaign_anew, row["campaign_id"])
+            await count_anew(self._connection, row["campaign_id"])
 
     async def places(self, partitions: Sequence[int], first_offset: Callable[[int], int]) -> Mapping[int, Place]:
         """The places of all partitions, those that were missing made at their logs' first offsets."""

@@ -57,16 +57,18 @@ class Mending:
                     await transaction.record_redemptions(entries)
                 await transaction.record_reversals(adopted.reversals)
                 for campaign in campaigns:
-                    await _count_anew(connection, campaign)
+                    await count_anew(connection, campaign)
                 for place, moved in moves:
                     await transaction.move_place(place, moved)
                     await connection.execute(QUERIES.set_epoch, place.partition, moved.epoch)
 
 
-async def _count_anew(connection: Any, campaign: str) -> None:
+async def count_anew(connection: Any, campaign: str) -> None:
+    """Sets what is counted of a campaign to what the ledger says, for a ledger that was filled by other ways than its loops."""
     await connection.execute(QUERIES.make_campaign_counters, campaign)
     (row,) = await connection.fetch(QUERIES.lock_campaign_counters, campaign)
-    await connection.execute(QUERIES.count_campaign_anew, campaign)
+    if row["counts_total"]:
+        await connection.execute(QUERIES.count_campaign_anew, campaign)
     if row["counts_players"]:
         await connection.execute(QUERIES.clear_player_counters, campaign)
         await connection.execute(QUERIES.start_counting_players, campaign)

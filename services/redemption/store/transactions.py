@@ -98,14 +98,15 @@ class LedgerTransaction:
             await self._connection.execute(QUERIES.lock_player_counters, *_columns(slots, 3))
         ids = texts(sorted(campaigns))
         await self._connection.execute(QUERIES.make_campaign_counters, ids)
-        rows = await self._connection.fetch(QUERIES.lock_campaign_counters, ids)
-        for row in rows:
+        for row in await self._connection.fetch(QUERIES.lock_campaign_counters, ids):
             await self._start_counting(row, counting)
+        rows = await self._connection.fetch(QUERIES.lock_campaign_counters, ids)
         stores = await self._connection.fetch(QUERIES.read_store_counters, ids)
         return LockedCounts(
             campaigns={row["campaign_id"]: row["redeemed"] for row in rows},
             stores={(row["campaign_id"], row["store_id"]): row["redeemed"] for row in stores},
             counting=Counting(
+                in_total=counting.in_total | {row["campaign_id"] for row in rows if row["counts_total"]},
                 by_player=counting.by_player | {row["campaign_id"] for row in rows if row["counts_players"]},
                 by_store=counting.by_store | {row["campaign_id"] for row in rows if row["counts_stores"]},
             ),
@@ -138,14 +139,17 @@ class LedgerTransaction:
 
     async def _start_counting(self, row: asyncpg.Record, counting: Counting) -> None:
         campaign = row["campaign_id"]
+        total = campaign in counting.in_total and not row["counts_total"]
         players = campaign in counting.by_player and not row["counts_players"]
         stores = campaign in counting.by_store and not row["counts_stores"]
+        if total:
+            await self._connection.execute(QUERIES.count_campaign_anew, campaign)
         if players:
             await self._connection.execute(QUERIES.start_counting_players, campaign)
         if stores:
             await self._connection.execute(QUERIES.start_counting_stores, campaign)
-        if players or stores:
-            await self._connection.execute(QUERIES.note_counting, campaign, players, stores)
+        if total or players or stores:
+            await self._connection.execute(QUERIES.note_counting, campaign, total, players, stores)
 
     async def record_redemptions(self, entries: Sequence[LedgerEntry]) -> None:
         if not entries:
@@ -216,18 +220,25 @@ class LedgerTransaction:
     async def _change_campaign_counters(
         self, changes: Mapping[str, Change], totals: Mapping[str, int], counting: Counting
     ) -> None:
-        if not changes:
+        """Counts where a total is kept; elsewhere makes sure that nobody starts to count before this is written."""
+        held = sorted(changes.keys() - counting.in_total)
+        if held:
+            by_player = numbers([campaign in counting.by_player for campaign in held])
+            rows = await self._connection.fetch(QUERIES.hold_campaign_counters, texts(held), by_player)
+            _expect(f"SELECT {len(rows)}", "SELECT", len(held), "what a campaign counts has changed")
+        changed = [campaign for campaign in changes if campaign in counting.in_total]
+        if not changed:
             return
         status = await self._connection.execute(
             QUERIES.change_campaign_counters,
-            texts(changes),
-            numbers([change.net for change in changes.values()]),
-            numbers([change.peak for change in changes.values()]),
-            numbers_or_none(totals.get(campaign) for campaign in changes),
-            numbers([campaign in counting.by_player for campaign in changes]),
-            numbers([campaign in counting.by_store for campaign in changes]),
+            texts(changed),
+            numbers([changes[campaign].net for campaign in changed]),
+            numbers([changes[campaign].peak for campaign in changed]),
+            numbers_or_none(totals.get(campaign) for campaign in changed),
+            numbers([campaign in counting.by_player for campaign in changed]),
+            numbers([campaign in counting.by_store for campaign in changed]),
         )
-        _expect(status, "UPDATE", len(changes), "a campaign's limit is near, or what it counts has changed")
+        _expect(status, "UPDATE", len(changed), "a campaign's limit is near, or what it counts has changed")
 
     async def _change_store_counters(self, changes: Mapping[StoreSlot, Change], per_store: Mapping[str, int]) -> None:
         if not changes:
