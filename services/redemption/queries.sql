@@ -1,5 +1,6 @@
 -- Statements of the redemption service. Lists come as text: an array literal of numbers, or strings joined by U+001F
--- (which no request may hold), because asyncpg checks array arguments element by element in Python.
+-- (which no request may hold), because asyncpg checks array arguments element by element in Python. What a batch writes is in
+-- the functions of migrations/0004_write_a_batch_in_one_call.sql.
 
 -- name: read_durability
 -- Whether a commit that was answered is on disk (rule 11).
@@ -25,13 +26,6 @@ FROM positions ORDER BY partition
 INSERT INTO positions (partition, epoch, position, version)
 SELECT $1, coalesce(max(epoch), 1), $2, 0 FROM positions
 ON CONFLICT (partition) DO NOTHING
-
--- name: move_place
--- The compare-and-set of rule 3: changes one row if nobody else has moved the place since it was read, else none.
-UPDATE positions
-SET position = $3, version = version + 1, outbox = $4, last_key_hash = $5, last_timestamp = $6, last_source = $7::jsonb,
-    updated_at = now()
-WHERE partition = $1 AND version = $2
 
 -- name: begin_epoch
 -- Starts a partition again at an offset of a topic that was made anew, if nobody has moved it since it was read.
@@ -171,111 +165,26 @@ UPDATE campaign_counters
 SET counts_total = counts_total OR $2, counts_players = counts_players OR $3, counts_stores = counts_stores OR $4
 WHERE campaign_id = $1
 
+-- name: write_batch
+-- Moves the place and writes what was decided, all or nothing; false, with nothing written, when somebody else has moved the place.
+SELECT write_batch($1, $2, $3, $4, $5, $6, $7::jsonb, $8, $9, $10::text[], $11::text::json, $12::text[], $13, $14::text[],
+    $15::text[], $16::text[], $17::text[], $18::text[], $19::text[])
+
+-- name: move_place
+-- Moves a place that nobody else has moved since it was read; else false.
+SELECT move_place($1, $2, $3, $4, $5, $6, $7::jsonb)
+
 -- name: record_redemptions
--- Adds accepted redemptions, given in order of their serials. A code or an event that another transaction has taken meanwhile
--- breaks a constraint: decide again. (ON CONFLICT would look into both indexes first, a third of the cost, for what read_facts
--- has just looked up.) Times in microseconds since 1970.
-INSERT INTO redemptions (serial, generation, redemption_id, platform, event_id, player_id, campaign_id, batch_id, store_id,
-    store_region, occurred_at, received_at, decided_at, source_epoch, source_partition, source_offset)
-SELECT serial, generation, redemption_id, platform, event_id, player_id, campaign_id, batch_id, store_id,
-    nullif(store_region, ''), 'epoch'::timestamptz + occurred_at * interval '1 microsecond',
-    'epoch'::timestamptz + received_at * interval '1 microsecond', $14, $15, $16, source_offset
-FROM unnest(
-    $1::text::bigint[], $2::text::integer[], $3::text::uuid[], string_to_array($4, E'\x1f'), string_to_array($5, E'\x1f'),
-    string_to_array($6, E'\x1f'), string_to_array($7, E'\x1f'), string_to_array($8, E'\x1f'), string_to_array($9, E'\x1f'),
-    string_to_array($10, E'\x1f'), $11::text::bigint[], $12::text::bigint[], $13::text::bigint[]
-) AS new (serial, generation, redemption_id, platform, event_id, player_id, campaign_id, batch_id, store_id, store_region,
-    occurred_at, received_at, source_offset)
+-- Adds redemptions of one partition, epoch and moment, given in order of their serials.
+SELECT record_redemptions($1::text[], $2, $3, $4)
 
 -- name: record_reversals
--- Adds reversals. A redemption that another transaction has taken back meanwhile breaks a constraint: decide again.
-INSERT INTO reversals (serial, generation, redemption_id, event_id, reason, occurred_at, received_at, decided_at, source_epoch,
-    source_partition, source_offset)
-SELECT * FROM json_to_recordset($1::json) AS new (serial bigint, generation integer, redemption_id uuid, event_id text, reason text,
-    occurred_at timestamptz, received_at timestamptz, decided_at timestamptz, source_epoch integer, source_partition integer,
-    source_offset bigint)
-
--- name: add_player_counters
--- Begins the counters, in key order, of players who had none. One that another transaction has begun meanwhile breaks the
--- primary key: decide again.
-INSERT INTO player_counters (campaign_id, platform, player_id, redeemed)
-SELECT campaign_id, platform, player_id, redeemed
-FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f'), string_to_array($3, E'\x1f'), $4::text::integer[])
-    AS new (campaign_id, platform, player_id, redeemed)
-ORDER BY 1, 2, 3
-
--- name: change_player_counters
--- Sets counters, in key order, that still are what they were when they were read, the same change below what they become.
--- Fewer rows than given means: decide again.
-INSERT INTO player_counters AS c (campaign_id, platform, player_id, redeemed)
-SELECT campaign_id, platform, player_id, redeemed
-FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f'), string_to_array($3, E'\x1f'), $4::text::integer[])
-    AS new (campaign_id, platform, player_id, redeemed)
-ORDER BY 1, 2, 3
-ON CONFLICT (campaign_id, platform, player_id) DO UPDATE SET redeemed = excluded.redeemed
-WHERE c.redeemed = excluded.redeemed - $5
-
--- name: hold_campaign_counters
--- Of campaigns whose totals are not counted: keeps what is counted for them as it is until the transaction ends, together with
--- other loops. Fewer rows than given means: decide again with them locked.
-SELECT c.campaign_id
-FROM unnest(string_to_array($1, E'\x1f'), $2::text::boolean[]) AS w (campaign_id, counts_players)
-JOIN campaign_counters c USING (campaign_id)
-WHERE NOT c.counts_total AND NOT c.counts_stores AND c.counts_players = w.counts_players
-ORDER BY c.campaign_id
-FOR SHARE OF c
-
--- name: change_campaign_counters
--- Changes campaigns' counts where the most that the batch adds still fits under the limit, and where all is counted that has
--- to be. Rows are locked in key order, late in the transaction; fewer rows than given means: decide again with them locked.
-WITH wanted AS (
-    SELECT c.campaign_id, w.net
-    FROM unnest(string_to_array($1, E'\x1f'), $2::text::bigint[], $3::text::bigint[], $4::text::bigint[],
-        $5::text::boolean[], $6::text::boolean[]) AS w (campaign_id, net, peak, most, counts_players, counts_stores)
-    JOIN campaign_counters c USING (campaign_id)
-    WHERE (w.most IS NULL OR w.peak = 0 OR c.redeemed + w.peak <= w.most)
-      AND c.counts_total AND c.counts_players = w.counts_players AND c.counts_stores = w.counts_stores
-    ORDER BY c.campaign_id
-    FOR UPDATE OF c
-)
-UPDATE campaign_counters AS c SET redeemed = c.redeemed + wanted.net
-FROM wanted WHERE c.campaign_id = wanted.campaign_id
-
--- name: change_store_counters
--- Changes stores' counts where the most that the batch adds still fits under the limit. The campaigns' counters are locked by
--- now, so nobody else changes these; fewer rows than given means: decide again with the counts at hand.
-INSERT INTO store_counters AS c (campaign_id, store_id, redeemed)
-SELECT campaign_id, store_id, net
-FROM (
-    SELECT w.*, coalesce(k.redeemed, 0) AS before
-    FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f'), $3::text::bigint[], $4::text::bigint[],
-        $5::text::bigint[]) AS w (campaign_id, store_id, net, peak, most)
-    LEFT JOIN store_counters k USING (campaign_id, store_id)
-) AS fitting
-WHERE most IS NULL OR peak = 0 OR before + peak <= most
-ON CONFLICT (campaign_id, store_id) DO UPDATE SET redeemed = c.redeemed + excluded.redeemed
-
--- name: add_attempts
--- Adds failed attempts (milliseconds, one row each) to what is remembered of their players on a partition, and keeps the last of
--- each; each loop has rows of its own, so none waits for another.
-INSERT INTO failed_attempts AS f (platform, player_id, partition, times, last_at)
-SELECT platform, player_id, $5, array_agg(at ORDER BY at), max(at)
-FROM unnest(string_to_array($1, E'\x1f'), string_to_array($2, E'\x1f'), $3::text::bigint[]) AS new (platform, player_id, at)
-GROUP BY 1, 2
-ORDER BY 1, 2
-ON CONFLICT (platform, player_id, partition) DO UPDATE
-SET last_at = greatest(f.last_at, excluded.last_at),
-    times = (SELECT array_agg(at ORDER BY at) FROM (
-        SELECT at FROM unnest(f.times || excluded.times) AS every (at) ORDER BY at DESC LIMIT $4) AS kept)
+-- Adds reversals.
+SELECT record_reversals($1::text::json)
 
 -- name: add_tallies
--- Adds to a partition's own tallies; each loop has rows of its own, so none waits for another.
-INSERT INTO platform_tallies AS t (platform, starts_at, partition, requests, unknown)
-SELECT platform, starts_at, $5, requests, unknown
-FROM unnest(string_to_array($1, E'\x1f'), $2::text::bigint[], $3::text::integer[], $4::text::integer[])
-    AS new (platform, starts_at, requests, unknown)
-ON CONFLICT (starts_at, platform, partition) DO UPDATE
-SET requests = t.requests + excluded.requests, unknown = t.unknown + excluded.unknown
+-- Adds to a partition's own tallies.
+SELECT add_tallies($1::text[], $2)
 
 -- name: forget_attempts
 -- Deletes what is too old to matter to any request that the topic still holds (milliseconds).

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.bench.redemption_stage import Measured, measure, send_backlog, stage, workers
+from tests.bench.redemption_unguarded import MOVES_NOTHING
 
 EVENTS = int(os.environ.get("REDEMPTION_EVENTS", "120_000"))
 WARMING_EVENTS = 20_000
@@ -32,6 +33,8 @@ async def _with(
     limits: dict[str, int | None] | None = None, *, command: Sequence[str] = SERVICE, events: int = EVENTS
 ) -> Measured:
     async with stage(limits) as world:
+        if command == UNGUARDED:
+            await world.query(MOVES_NOTHING)
         await send_backlog(world, events)
         with workers(command, world.environment, 1) as processes:
             return await measure(world, events, processes)

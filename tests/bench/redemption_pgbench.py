@@ -1,4 +1,4 @@
-"""What Postgres can take at most: pgbench with the service's own insert, counter and position statements, and nothing else.
+"""What Postgres can take at most: pgbench with the service's own call that writes a batch, and nothing else.
 
 The arguments of each batch are made before; a transaction takes the next ones, so that they are read as the service sends them.
 """
@@ -10,7 +10,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.local.postgres_programs import find_binaries
-from services.redemption.store.transactions import QUERIES
 from tests.integration.redemption.world import World
 
 BATCH = 2_000
@@ -40,24 +39,15 @@ CREATE UNIQUE INDEX ON bench_arguments (batch)
 """
 """An outbox of 2,000 outcomes is about 100 KB when it is compressed. Two redemptions a player, as in the other benchmarks."""
 
-REDEMPTIONS = (
-    *("serials", "zeros", "ids", "platforms", "events", "players", "campaigns", "batches", "stores", "regions", "times"),
-    *("times", "serials", "now", "epoch", "client_id"),
-)
-PLAYERS = ("player_campaigns", "player_platforms", "each_player", "twos")
-CAMPAIGN = ("campaign", "yes")
-
 TRANSACTION = f"""
 SELECT nextval('bench_batches') AS batch \\gset
-SELECT *, now() AS now, 1 AS epoch, 'spring' AS campaign, '{{{{true}}}}' AS yes
-FROM bench_arguments WHERE batch = :batch \\gset
-BEGIN;
-{{redemptions}};
-{{players}};
-{{campaign}};
-UPDATE positions SET position = position + {BATCH}, version = version + 1, outbox = b.outbox, last_key_hash = 1,
-    last_timestamp = 1, updated_at = now() FROM bench_outbox AS b WHERE partition = :client_id;
-COMMIT;
+SELECT * FROM bench_arguments WHERE batch = :batch \\gset
+SELECT write_batch(p.partition, p.version, p.position + {BATCH}, b.outbox, 1, 1, NULL, now(), 1,
+    ARRAY[:serials, :zeros, :ids, :platforms, :events, :players, :campaigns, :batches, :stores, :regions,
+        :times, :times, :serials],
+    NULL, NULL, 100, NULL, ARRAY[:player_campaigns, :player_platforms, :each_player, :twos], NULL, ARRAY['spring', '{{true}}'],
+    NULL, NULL)
+FROM positions AS p, bench_outbox AS b WHERE p.partition = :client_id;
 """
 
 
@@ -67,7 +57,7 @@ async def events_a_second(world: World) -> float:
         await world.query(statement)
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "batch.sql"
-        script.write_text(_script())
+        script.write_text(TRANSACTION)
         out = await _pgbench(world, script)
     return float(re.findall(r"^tps = ([\d.]+)", out, re.MULTILINE)[0]) * BATCH
 
@@ -92,16 +82,3 @@ async def _pgbench(world: World, script: Path) -> str:
     out, err = await process.communicate()
     assert process.returncode == 0, err.decode()
     return out.decode()
-
-
-def _script() -> str:
-    return TRANSACTION.format(
-        redemptions=_with_names(QUERIES.record_redemptions, REDEMPTIONS),
-        players=_with_names(QUERIES.add_player_counters, PLAYERS),
-        campaign=_with_names(QUERIES.hold_campaign_counters, CAMPAIGN),
-    )
-
-
-def _with_names(statement: str, names: tuple[str, ...]) -> str:
-    """The statement with pgbench's variables in place of its parameters."""
-    return re.sub(r"\$(\d+)", lambda found: f":{names[int(found[1]) - 1]}", statement)

@@ -1,6 +1,6 @@
 """A copy of the redemption service that falls ill at a chosen step: `python -m tests.faults.ailing_copy`.
 
-`AILMENT=die:after_commit:3` kills the process with SIGKILL the third time that it passes the step `after_commit`;
+`AILMENT=die:after_write:3` kills the process with SIGKILL the third time that it passes the step `after_write`;
 `fail:…` raises there, every so many times, what a broken connection would raise. `GROUP=own` makes the copy a group of its own,
 so that it owns every partition besides whoever else does. `DELIVERY_SECONDS`: how long it waits for Kafka to take its records.
 The service's code has no part in this: its parts are wrapped here.
@@ -11,8 +11,6 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
-
-import asyncpg.transaction
 
 from services.redemption import app, consumer
 from services.redemption.handlers import partition_loop, taking_over
@@ -31,13 +29,10 @@ PLACES: Final[dict[str, tuple[Any, str]]] = {
     "decide": (Deciding, "decide"),
     "facts": (LedgerTransaction, "read_facts"),
     "write": (LedgerTransaction, "write"),
-    "move": (LedgerTransaction, "move_place"),
-    "commit": (asyncpg.transaction.Transaction, "__aexit__"),
     "chunk": (Publisher, "_send_chunk"),
     "publish": (partition_loop, "publish_outcomes"),
-    "offset": (PartitionReader, "commit"),
 }
-"""The steps of the loop, as the parts of the service that take them."""
+"""The steps of the loop, as the parts of the service that take them. `write` commits, unless counters were locked before it."""
 
 STEPS: Final = ("before_republish", "before_dead_letters", "before_decide", *(f"after_{place}" for place in PLACES))
 """Before a step is after the one above it, but for these."""

@@ -34,7 +34,7 @@ async def test_dying_at_any_step_leaves_nothing_undone_or_done_twice(world: Worl
 
 
 @pytest.mark.partitions(2)
-@pytest.mark.parametrize("ailment", ["fail:after_commit:5", "fail:after_chunk:5", "fail:before_chunk:7", "fail:after_move:6"])
+@pytest.mark.parametrize("ailment", ["fail:after_write:5", "fail:after_chunk:5", "fail:before_chunk:7", "fail:before_write:6"])
 async def test_answers_that_get_lost_are_not_taken_for_a_no(world: World, copies: Copies, ailment: str) -> None:
     copies.start_ailing(ailment)
     await send_all(world, stream(SEED, 1_000), chunk=100)

@@ -6,7 +6,7 @@ changed, nothing is kept and the batch is decided again with its counters locked
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import blake2b
@@ -17,13 +17,14 @@ import structlog
 from services.redemption.domain.budgets import MINUTE_MILLISECONDS, Budgets
 from services.redemption.domain.catalogue import Catalogue, Counting
 from services.redemption.domain.decisions import decide_batch
-from services.redemption.domain.facts import Decisions
+from services.redemption.domain.facts import Decisions, Facts
 from services.redemption.domain.ledger import EventKey, PlayerKey, PlayerSlot
 from services.redemption.domain.places import Place, StoredOutcomes
 from services.redemption.domain.requests import Received
 from services.redemption.handlers.outbox import compress, store_outcomes
+from services.redemption.store.columns import Limits
 from services.redemption.store.errors import Collision
-from services.redemption.store.transactions import LedgerTransaction, Limits, LockedCounts, PartitionLedger, Wanted
+from services.redemption.store.transactions import LedgerTransaction, LockedCounts, PartitionLedger, Wanted
 from shared.contracts.game_platforms import RedeemRequest, ReverseRequest
 from shared.contracts.redemption import OutcomeName
 from shared.kafka.errors import Retryable
@@ -69,7 +70,7 @@ class Deciding:
         for _ in range(ATTEMPTS):
             attempt = _Attempt(self, place, batch, last, locks)
             try:
-                async with ledger.transaction() as transaction:
+                async with ledger.transaction(locking=locks is not None) as transaction:
                     return await attempt.run(transaction)
             except Collision as collision:
                 log.info("batch is decided again", partition=place.partition, reason=str(collision))
@@ -94,12 +95,29 @@ class _Attempt:
         counting = deciding.catalogue.counting | deciding.learned
         locked = await self._lock(transaction, counting) if self._locks else None
         counting = locked.counting if locked else counting
-        if not self._batch:
-            return await self._move(transaction, None)
+        facts, decisions = Facts(), None
+        if self._batch:
+            facts, decisions = await self._decide(transaction, counting, locked)
+        decided, moved = self._result(decisions)
+        await transaction.write(
+            decisions,
+            facts,
+            counting=counting,
+            limits=self._limits(decisions.campaign_changes if decisions else ()),
+            budgets=deciding.budgets,
+            place=self._place,
+            moved=moved,
+        )
+        return decided
+
+    async def _decide(
+        self, transaction: LedgerTransaction, counting: Counting, locked: LockedCounts | None
+    ) -> tuple[Facts, Decisions]:
+        deciding = self._deciding
         wanted = _wanted(self._batch, counting)
         self._slots = wanted.slots
         facts = await transaction.read_facts(wanted, locked)
-        decisions = self._decisions = decide_batch(
+        self._decisions = decide_batch(
             self._batch,
             facts,
             deciding.catalogue,
@@ -108,8 +126,7 @@ class _Attempt:
             prev=self._place.last_source,
             counting=counting,
         )
-        await transaction.write(decisions, facts, counting, self._limits(decisions), deciding.budgets)
-        return await self._move(transaction, decisions)
+        return facts, self._decisions
 
     def locks_for_next(self) -> _Locks:
         """What this attempt has touched and the next one locks first."""
@@ -127,17 +144,18 @@ class _Attempt:
         self._deciding.learned |= locked.counting
         return locked
 
-    def _limits(self, decisions: Decisions) -> Limits:
-        campaigns = [self._deciding.catalogue.campaign(campaign) for campaign in decisions.campaign_changes]
+    def _limits(self, campaign_ids: Iterable[str]) -> Limits:
+        campaigns = [self._deciding.catalogue.campaign(campaign) for campaign in campaign_ids]
         return Limits(
             totals={c.id: c.limits.total for c in campaigns if c is not None and c.limits.total is not None},
             per_store={c.id: c.limits.per_store for c in campaigns if c is not None and c.limits.per_store is not None},
         )
 
-    async def _move(self, transaction: LedgerTransaction, decisions: Decisions | None) -> Decided:
+    def _result(self, decisions: Decisions | None) -> tuple[Decided, Place]:
+        """What the batch comes to once it is written, and the place as it is written."""
         outcomes = decisions.outcomes if decisions else ()
         stored = store_outcomes(self._batch, outcomes)
-        place = replace(
+        moved = replace(
             self._place,
             position=self._last.offset + 1,
             outbox=compress(stored),
@@ -145,9 +163,8 @@ class _Attempt:
             last_timestamp=self._last.timestamp,
             last_source=decisions.last_source if decisions else self._place.last_source,
         )
-        await transaction.move_place(self._place, place)
         counts = Counter(outcome.outcome for outcome in outcomes)
-        return Decided(replace(place, version=place.version + 1, outbox=None), stored, counts)
+        return Decided(replace(moved, version=self._place.version + 1, outbox=None), stored, counts), moved
 
 
 def hash_key(key: bytes | None) -> int:
