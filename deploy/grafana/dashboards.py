@@ -118,7 +118,9 @@ DECIDING: Final = Dashboard(
             unit="s",
             queries=((_quantile("counterfoil_redemption_step_seconds", by="step"), "{{step}}"),),
         ),
-        Panel(title="Write and commit", unit="s", queries=_distribution("counterfoil_redemption_commit_seconds"), alert_above=0.5),
+        Panel(
+            title="Write and commit", unit="s", queries=_distribution("counterfoil_redemption_commit_seconds"), alert_above=0.5
+        ),
         Panel(
             title="Publish",
             unit="s",

@@ -44,7 +44,7 @@ async def _mark_partition(reader: PartitionReader, marking: Marking) -> None:
             place = await marking.fold(reader.partition, values)
         except (SourceGap, InvalidEvent) as error:
             raise PartitionStopped(f"Outcomes of partition {reader.partition} cannot be marked: {error}.", REBUILD) from error
-        await reader.commit(place)
+        reader.commit(place)
         if place != records[-1].offset + 1:
             reader.seek(place)
 

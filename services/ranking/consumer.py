@@ -124,7 +124,7 @@ class OutcomeFold:
                 if place != chunks[-1].end:
                     place = await self._begin(reader)
                 elif place.next_offset is not None:
-                    await reader.commit(place.next_offset)
+                    reader.commit(place.next_offset)
 
     async def _begin(self, reader: PartitionReader) -> Place:
         place = await self._folder.read_place(reader.partition)

@@ -17,6 +17,7 @@ from services.redemption.api.xml_rpc import XmlRpc
 from services.redemption.consumer import outcomes_follower, reference_follower, request_group
 from services.redemption.domain.budgets import Budgets
 from services.redemption.domain.catalogue import Catalogue
+from services.redemption.domain.places import StoredOutcomes
 from services.redemption.handlers.asking import Asking
 from services.redemption.handlers.codes import CodeReader
 from services.redemption.handlers.dead_letters import DeadLetters
@@ -124,10 +125,12 @@ async def running(settings: RedemptionSettings) -> AsyncIterator[RunningService]
     ):
         await ledger.check_durability()
         await knowledge.follower.wait_loaded()
-        loop = _loop(settings, knowledge, ledger, inspector=inspector, publisher=outcomes_publisher)
+        waiters = OutcomeWaiters(lambda arrived: outcomes_follower(kafka, arrived))
+        loop = _loop(
+            settings, knowledge, ledger, inspector=inspector, publisher=outcomes_publisher, published=waiters.published
+        )
         group = request_group(kafka, loop, session_timeout_milliseconds=settings.redemption_session_timeout_milliseconds)
         lookups = Lookups(ledger.pool)
-        waiters = OutcomeWaiters(lambda arrived: outcomes_follower(kafka, arrived))
         submitting = Submitting(requests_publisher, waiters, wait_seconds=settings.redemption_outcome_wait_seconds)
         readiness = _readiness(knowledge.follower, group)
         web_app = _web_app(settings, knowledge, lookups, submitting=submitting, readiness=readiness)
@@ -183,7 +186,13 @@ def now() -> datetime:
 
 
 def _loop(
-    settings: RedemptionSettings, knowledge: _Knowledge, ledger: LedgerPool, *, inspector: LogInspector, publisher: Publisher
+    settings: RedemptionSettings,
+    knowledge: _Knowledge,
+    ledger: LedgerPool,
+    *,
+    inspector: LogInspector,
+    publisher: Publisher,
+    published: Callable[[StoredOutcomes], None],
 ) -> PartitionLoop:
     return PartitionLoop(
         ledgers=ledger,
@@ -192,6 +201,7 @@ def _loop(
         freshness=knowledge.freshness,
         understanding=Understanding(knowledge.codes, knowledge.catalogue),
         deciding=Deciding(knowledge.catalogue, _budgets(settings), now=now),
+        published=published,
         now=now,
         batch_records=settings.redemption_batch_records,
         pace_seconds=settings.redemption_pace_milliseconds / 1000,

@@ -137,7 +137,7 @@ async def _fold_from_place(reader: PartitionReader, store: FoldStore, fold: Fold
             progress = await fold(reader.partition, place, records)
         FOLDED.labels(reader.topic).inc(progress.outcomes)
         place = progress.place
-        await reader.commit(place.next_offset)
+        reader.commit(place.next_offset)
 
 
 async def _held(reader: PartitionReader, place: Place) -> int:

@@ -23,6 +23,9 @@ STOPPED_RETRY_SECONDS: Final = 10.0
 HEARTBEAT_MILLISECONDS: Final = 1_000
 """A member learns of a rebalance with its next heartbeat; the client's own three seconds would leave partitions idle."""
 
+COMMIT_SECONDS: Final = 0.2
+COMMIT_WAIT_SECONDS: Final = 2.0
+
 log = structlog.get_logger(__name__)
 
 RunPartition = Callable[[PartitionReader], Awaitable[None]]
@@ -85,17 +88,21 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             with clients.outside():
                 await consumer.start()
             consumer.subscribe([self._connection.physical(self._topic)], listener=self)
-            measuring = asyncio.create_task(self._measure_lag(consumer), name=f"{self._group} lag")
+            beside = [
+                asyncio.create_task(self._measure_lag(consumer), name=f"{self._group} lag"),
+                asyncio.create_task(self._commit_regularly(consumer), name=f"{self._group} commits"),
+            ]
             try:
                 await self._failure
             finally:
-                measuring.cancel()
+                for task in beside:
+                    task.cancel()
         finally:
             await asyncio.shield(self._leave(consumer))
 
     async def _leave(self, consumer: AIOKafkaConsumer) -> None:
         self._consumer = None
-        await self._end_loops()
+        await self._end_loops(consumer)
         try:
             async with asyncio.timeout(3):
                 with clients.outside():
@@ -124,11 +131,32 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
                     lag.tell(self._topic, self._group, reader.partition, reader.lag, now=now, stopped=stopped)
             await asyncio.sleep(lag.MEASURE_SECONDS)
 
+    async def _commit_regularly(self, consumer: AIOKafkaConsumer) -> None:
+        while True:
+            await asyncio.sleep(COMMIT_SECONDS)
+            await self._commit(consumer, [reader for reader, _ in self._loops.values()])
+
+    async def _commit(self, consumer: AIOKafkaConsumer, readers: Sequence[PartitionReader]) -> None:
+        """Tells the group how far the partitions are; that it fails now and then does no harm."""
+        offsets = {reader.assigned: reader.uncommitted for reader in readers if reader.uncommitted is not None}
+        if not offsets:
+            return
+        try:
+            async with asyncio.timeout(COMMIT_WAIT_SECONDS):
+                with clients.outside():
+                    await consumer.commit(offsets)
+        except (Retryable, TimeoutError) as error:
+            log.debug("offsets not committed", topic=self._topic, group=self._group, error=str(error))
+            return
+        for reader in readers:
+            if reader.uncommitted == offsets.get(reader.assigned):
+                reader.uncommitted = None
+
     async def on_partitions_revoked(self, revoked: Sequence[TopicPartition]) -> None:  # noqa: ARG002 (aiokafka's name)
-        await self._end_loops()
+        await self._end_loops(self._consumer)
 
     async def on_partitions_assigned(self, assigned: Sequence[TopicPartition]) -> None:
-        await self._end_loops()
+        await self._end_loops(self._consumer)
         self._pauses = growing_pauses()
         if self._consumer is None:
             return
@@ -138,7 +166,7 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             self._loops[tp.partition] = (reader, task)
         log.info("partitions assigned", group=self._group, partitions=self.partitions)
 
-    async def _end_loops(self) -> None:
+    async def _end_loops(self, consumer: AIOKafkaConsumer | None) -> None:
         loops, self._loops = list(self._loops.values()), {}
         self._stopped = {}
         for reader, _ in loops:
@@ -151,6 +179,8 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
                 log.warning("partition loop is cancelled", task=task.get_name())
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        if consumer is not None:
+            await self._commit(consumer, [reader for reader, _ in loops])
 
     async def _supervise(self, reader: PartitionReader) -> None:
         pauses = growing_pauses()

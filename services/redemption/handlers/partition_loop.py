@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import structlog
 
 from services.redemption.domain.decisions import InternalFailure
-from services.redemption.domain.places import Place
+from services.redemption.domain.places import Place, StoredOutcomes
 from services.redemption.handlers.dead_letters import INTERNAL, DeadLetter, StreamPublisher, publish_dead_letters
 from services.redemption.handlers.deciding import Decided, Deciding
 from services.redemption.handlers.outbox import BatchPublisher, publish_outcomes
@@ -61,7 +61,7 @@ class Partition(Protocol):
     def seek(self, offset: int) -> None: ...
     async def fetch(self, max_records: int, wait_seconds: float) -> Sequence[Record]: ...
     async def pause(self, seconds: float) -> None: ...
-    async def commit(self, offset: int) -> None: ...
+    def commit(self, offset: int) -> None: ...
     async def bounds(self) -> tuple[int, int]: ...
 
 
@@ -73,7 +73,7 @@ class Ledgers(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PartitionLoop:
-    """What all partitions' loops share. `pace_seconds` is the pause after a small batch."""
+    """What all partitions' loops share. `published` is told of every batch; `pace_seconds` is the pause after a small one."""
 
     ledgers: Ledgers
     inspector: LogInspector
@@ -81,6 +81,7 @@ class PartitionLoop:
     freshness: Freshness
     understanding: Understanding
     deciding: Deciding
+    published: Callable[[StoredOutcomes], None]
     now: Callable[[], datetime]
     batch_records: int
     pace_seconds: float
@@ -120,7 +121,7 @@ class PartitionLoop:
         await publish_outcomes(self.publisher, decided.outbox, traces=carried_headers(records))
         _note("publish", started)
         _count(records, decided)
-        await partition.commit(decided.place.position)
+        partition.commit(decided.place.position)
         if len(records) < self.batch_records * FULL_SHARE:
             await asyncio.sleep(max(0.0, self.pace_seconds - (time.monotonic() - fetched_at)))
         return decided.place

@@ -1,13 +1,13 @@
 """Callers who wait for their outcome: their request goes to Kafka like any other (`protocol.md`, rule 28).
 
-The outcomes topic is followed only while somebody waits, or has a moment ago: reading it all the time would cost each copy a
-fifth of what deciding does.
+An outcome that this copy has published itself is handed over at once. For those of other copies the outcomes topic is followed,
+only while somebody waits, or has a moment ago: reading it all the time would cost each copy a fifth of what deciding does.
 """
 
 import asyncio
 import contextlib
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, Protocol, Self
@@ -15,6 +15,7 @@ from typing import Final, Protocol, Self
 import msgspec
 import structlog
 
+from services.redemption.domain.places import StoredOutcomes
 from shared.codes.alphabet import normalise
 from shared.contracts.codec import encode
 from shared.contracts.game_platforms import RedeemRequest, ReverseRequest
@@ -44,6 +45,11 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 _decode_answer: Final = msgspec.json.Decoder(_Answer)
+
+
+def _awaited(value: bytes) -> Awaited:
+    answer = _decode_answer.decode(value)
+    return answer.source.partition, answer.source.offset, answer.platform, answer.event_id
 
 
 class NoAnswer(Exception):  # noqa: N818
@@ -77,6 +83,7 @@ class OutcomeWaiters:
     def __init__(self, make_follower: MakeFollower) -> None:
         self._make_follower = make_follower
         self._waiting: dict[Awaited, asyncio.Future[bytes]] = {}
+        self._places: Counter[Place] = Counter()
         self._early: dict[Awaited, bytes] = {}
         self._early_order: deque[Awaited] = deque()
         self._sending = 0
@@ -92,13 +99,17 @@ class OutcomeWaiters:
         for record in records:
             if record.value is None:
                 continue
-            answer = _decode_answer.decode(record.value)
-            awaited = (answer.source.partition, answer.source.offset, answer.platform, answer.event_id)
-            future = self._waiting.pop(awaited, None)
-            if future is None:
+            awaited = _awaited(record.value)
+            if not self._answer(awaited, record.value):
                 self._keep_early(awaited, record.value)
-            elif not future.done():
-                future.set_result(record.value)
+
+    def published(self, stored: StoredOutcomes) -> None:
+        """Takes outcomes that this copy has published: whoever waits here for one need not wait for it to be read again."""
+        if not self._waiting:
+            return
+        for outcome in stored.outcomes:
+            if (stored.partition, outcome.offset) in self._places:
+                self._answer(_awaited(outcome.value), outcome.value)
 
     @asynccontextmanager
     async def sending(self) -> AsyncIterator[None]:
@@ -124,10 +135,15 @@ class OutcomeWaiters:
             future.set_result(early)
         else:
             self._waiting[awaited] = future
+            self._places[awaited[:2]] += 1
         return future
 
     def forget(self, awaited: Awaited) -> None:
-        self._waiting.pop(awaited, None)
+        """Nobody waits for it any more."""
+        if self._waiting.pop(awaited, None) is not None:
+            self._places[awaited[:2]] -= 1
+            if not self._places[awaited[:2]]:
+                del self._places[awaited[:2]]
 
     async def __aenter__(self) -> Self:
         return self
@@ -164,6 +180,16 @@ class OutcomeWaiters:
                 await follower.wait_loaded()
         except TimeoutError:
             raise Retryable("the outcomes topic cannot be read") from None
+
+    def _answer(self, awaited: Awaited, value: bytes) -> bool:
+        """Whether somebody waited for this outcome."""
+        future = self._waiting.get(awaited)
+        if future is None:
+            return False
+        self.forget(awaited)
+        if not future.done():
+            future.set_result(value)
+        return True
 
     def _keep_early(self, awaited: Awaited, value: bytes) -> None:
         if not self._sending:

@@ -177,7 +177,7 @@ async def commit_all(kafka: KafkaConnection) -> None:
 
     async def commit(reader: PartitionReader) -> None:
         _, end = await reader.bounds()
-        await reader.commit(end)
+        reader.commit(end)
         committed.append(reader.partition)
         await reader.pause(60)
 

@@ -123,7 +123,7 @@ async def test_a_group_divides_partitions_and_takes_them_over(kafka: KafkaConnec
             seen.extend((reader.partition, number) for number in numbers(records))
             if records:
                 places[reader.partition] = records[-1].offset + 1
-                await reader.commit(places[reader.partition])
+                reader.commit(places[reader.partition])
 
     first = PartitionGroup(kafka, topic=REQUESTS.name, group="g", run_partition=run)
     second = PartitionGroup(kafka, topic=REQUESTS.name, group="g", run_partition=run)

@@ -42,7 +42,7 @@ async def test_what_a_request_writes_is_linked_to_it_where_it_is_read(kafka: Kaf
             except PartitionRevoked:
                 return
             if records:
-                await reader.commit(records[-1].offset + 1)
+                reader.commit(records[-1].offset + 1)
                 read.set()
 
     async with Publisher(kafka) as publisher:
