@@ -86,6 +86,11 @@ def test_the_image_says_its_version_from_git_and_has_no_build_tools(system: Comp
     assert "pip" not in system.python("codegen", "import os; print(os.listdir('/opt/counterfoil/bin'))")
 
 
+def test_the_command_line_knows_what_the_image_is_made_of(system: ComposedSystem) -> None:
+    assert "aiokafka" in system.counterfoil("sbom", "--licences")
+    assert "fine" in system.counterfoil("config", "check", "redemption")
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_a_service_runs_without_rights_on_a_file_system_that_it_cannot_write(system: ComposedSystem, service: str) -> None:
     status = system.python(service, "print(open('/proc/1/status').read())")
@@ -153,6 +158,32 @@ async def test_a_copy_that_is_killed_comes_back_and_meanwhile_the_others_decide(
         return bool(state["RestartCount"] == 1 and state["State"]["Health"]["Status"] == "healthy")
 
     await poll_until(restarted, 60, every_seconds=1, what="the killed copy being back")
+
+
+async def test_the_drill_of_the_runbook_from_a_container(system: ComposedSystem) -> None:
+    system.counterfoil("backup", "redemption", "/backups/ledger.dump")
+    codes = _codes(system)
+    lost = next(codes)
+    outcome = await _redeem_in_the_end(system, system.urls("redemption")[0], lost, "after-the-backup")
+    assert outcome["outcome"] == "REDEEMED"
+    system.compose("stop", "redemption")
+    system.counterfoil("restore", "redemption", "/backups/ledger.dump", "--replace")
+    system.compose("up", "--detach", "--no-build", "--no-deps", "redemption")
+
+    assert "has lost a commit" in system.counterfoil("positions", "show", "--json")
+    system.counterfoil("positions", "recover")
+    system.compose("up", "--detach", "--wait", "--no-build", "--no-deps", "redemption")
+    again = await _redeem_in_the_end(system, system.urls("redemption")[0], lost, "once-more")
+    assert again["outcome"] == "ALREADY_REDEEMED"
+
+
+def test_an_upgrade_as_the_runbook_says_it(system: ComposedSystem) -> None:
+    migrated = system.compose("run", "--rm", "--no-TTY", "migrations")
+    assert migrated.count("nothing to do") == len(SERVICES)
+    system.compose("up", "--detach", "--wait", "--no-build", "--no-deps", "redemption")
+    places = json.loads(system.counterfoil("positions", "show", "--json"))
+    assert [place["problem"] for place in places if place["problem"]] == []
+    assert "reporting.identity" in system.counterfoil("jobs", "list")
 
 
 def test_what_was_decided_is_there_after_down_and_up(system: ComposedSystem) -> None:

@@ -81,7 +81,16 @@ def test_images_are_pinned_by_version(compose: dict[str, Any]) -> None:
         version = described["image"].rpartition(":")[2]
         assert version == "${COUNTERFOIL_VERSION:-dev}".rpartition(":")[2] or re.match(r"v?\d+\.\d+", version), name
     for image in re.findall(r"^FROM (\S+)", (CHECKOUT / "deploy" / "Dockerfile").read_text(), re.MULTILINE):
-        assert re.search(r":\d+\.\d+\.\d+", image), image
+        assert re.search(r":\d+\.\d+", image), image
+
+
+def test_the_image_has_the_client_of_the_servers_own_version_and_the_command_line_a_place_for_backups(
+    compose: dict[str, Any],
+) -> None:
+    dockerfile = (CHECKOUT / "deploy" / "Dockerfile").read_text()
+    assert f"\nFROM {compose['services']['postgres']['image']} AS postgres\n" in dockerfile
+    assert "\nCOPY --from=postgres /client /opt/postgresql\n" in dockerfile.rpartition("\nFROM ")[2]
+    assert "backups:/backups" in compose["services"]["cli"]["volumes"]
 
 
 def test_what_is_depended_on_has_a_health_check_or_ends(compose: dict[str, Any]) -> None:
