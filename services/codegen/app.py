@@ -21,6 +21,7 @@ from services.codegen.handlers.audit import AuditHandlers
 from services.codegen.handlers.batches import BatchHandlers, Minting
 from services.codegen.handlers.campaigns import CampaignHandlers
 from services.codegen.handlers.codes import CodeHandlers
+from services.codegen.handlers.completeness import Completeness
 from services.codegen.handlers.exports import ExportHandlers
 from services.codegen.handlers.fixture_loading import FixtureLoading
 from services.codegen.handlers.fixtures import dump
@@ -107,16 +108,18 @@ async def running(settings: CodegenSettings, ring: KeyRing | None = None) -> Asy
         follower = TopicFollower(settings.kafka, {TOKENS.name: tokens.apply})
         marks = MarksAge(ends, marking.places)
         overview = OverviewHandlers(database, ends)
-        handlers = _handlers(settings, database, ring, announcements, marks, overview, on_cpu)
+        completeness = Completeness(database, ends)
+        handlers = _handlers(settings, database, ring, announcements, marks, overview, completeness, on_cpu)
         dead_after = settings.codegen_worker_dead_after_seconds
         loader = Loader(database, ring, on_cpu=on_cpu, nudge=relay.nudge, dead_after_seconds=dead_after)
         worker = Worker(loader, handlers.batches)
-        readiness = _readiness(follower, relay, group)
+        readiness = _readiness(follower, relay, group, completeness)
         app = _web_app(settings, handlers, tokens, readiness)
         url = await stack.enter_async_context(serving(app, host=settings.host, port=settings.port))
         tasks = {
             "tokens": follower.run,
             "relay": relay.run,
+            "completeness": completeness.run,
             "outcomes": group.run,
             "worker": worker.run,
             "sealing": lambda: seal_audit_log(handlers.audit),
@@ -161,7 +164,9 @@ async def fixture_loading(
         LogInspector(settings.kafka) as ends,
     ):
         announcements = Announcements(database, nudge=lambda: None, timeout_seconds=settings.codegen_acknowledge_seconds)
-        orders = BatchHandlers(database, announcements, _minting(settings, ring))
+        completeness = Completeness(database, ends)
+        await completeness.look()
+        orders = BatchHandlers(database, announcements, _minting(settings, ring), completeness)
         with cpu_thread() as on_cpu:
             yield FixtureLoading(database, ring, orders, announcements, ends, on_cpu=on_cpu)
 
@@ -218,13 +223,14 @@ def _handlers(
     announcements: Announcements,
     marks: MarksAge,
     overview: OverviewHandlers,
+    completeness: Completeness,
     on_cpu: OnCpu,
 ) -> Handlers:
     codes = CodeHandlers(database, ring, marks_as_of=marks.as_of)
     return Handlers(
         campaigns=CampaignHandlers(database, announcements),
         stores=StoreHandlers(database, announcements),
-        batches=BatchHandlers(database, announcements, _minting(settings, ring)),
+        batches=BatchHandlers(database, announcements, _minting(settings, ring), completeness),
         exports=ExportHandlers(database, ring, on_cpu=on_cpu),
         voids=VoidHandlers(database, announcements, marks_current=marks.current),
         codes=codes,
@@ -266,11 +272,12 @@ async def _read_tokens(follower: TopicFollower, announcements: Announcements) ->
         await follower.read_to_end(TOKENS.name, as_of=time.monotonic())
 
 
-def _readiness(follower: TopicFollower, relay: Relay, group: PartitionGroup) -> Readiness:
+def _readiness(follower: TopicFollower, relay: Relay, group: PartitionGroup, completeness: Completeness) -> Readiness:
     readiness = Readiness()
     readiness.add(
         "tokens", lambda: None if follower.seconds_since_end() < 30 else "tokens have not been read to their end lately"
     )
     readiness.add("relay", relay.problem)
+    readiness.add("register", completeness.problem)
     readiness.add("outcomes", lambda: "; ".join(str(stop) for stop in group.stopped.values()) or None)
     return readiness

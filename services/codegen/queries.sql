@@ -143,6 +143,10 @@ FROM unnest($2::integer[], $3::bigint[]) WITH ORDINALITY AS a (store_number, cou
 -- One batch, by id.
 SELECT * FROM batches WHERE id = $1;
 
+-- name: ids_of_batches
+-- Which of these batches there are.
+SELECT id FROM batches WHERE id = ANY($1::text[]);
+
 -- name: lock_batch
 -- One batch, held against other changes until the transaction ends.
 SELECT * FROM batches WHERE id = $1 FOR UPDATE;

@@ -10,8 +10,9 @@ from typing import Any
 import msgspec
 
 from shared.contracts.codec import decoder, format_time
+from shared.contracts.codegen import Batch, BatchState
 from shared.contracts.redemption import Effect, Outcome, effect_of
-from shared.contracts.topics import OUTCOMES, REQUESTS
+from shared.contracts.topics import BATCHES, OUTCOMES, REQUESTS
 from shared.kafka.inspecting import LogInspector
 from shared.kafka.publishing import Publisher
 from shared.kafka.records import NewRecord
@@ -63,9 +64,21 @@ async def open_campaign(system: TestSystem, campaign_id: str = "small", *, store
         return bool((await system.call("GET", "codegen", f"/v1/batches/{batch['id']}"))["state"] == "published")
 
     await poll_until(published, 60, what="the batch being published")
+    await poll_until(lambda: _is_announced(system, batch["id"]), 60, what="the published batch being on its topic")
     text = await system.call("GET", "codegen", f"/v1/batches/{batch['id']}/codes.csv?header=plain")
     rows = [line.split(",") for line in text.split("\r\n")[1:] if line]
     return SmallCampaign(id=campaign_id, codes=tuple((row[0], row[2]) for row in rows))
+
+
+async def _is_announced(system: TestSystem, batch_id: str) -> bool:
+    """A batch that publishes itself is published in the tables a moment before the others learn of it."""
+    decode = decoder(Batch)
+    async with LogInspector(system.kafka) as log:
+        for partition in await log.ends(BATCHES.name):
+            async for record in log.read(BATCHES.name, partition, 0):
+                if record.key == batch_id.encode() and record.value and decode(record.value).state is BatchState.PUBLISHED:
+                    return True
+    return False
 
 
 async def send(system: TestSystem, requests: Iterable[Mapping[str, Any]]) -> None:

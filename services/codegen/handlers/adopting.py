@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from itertools import pairwise
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -70,7 +71,7 @@ class Adoption:
     async def adopt(self, found: OnTopics) -> Adopted:
         """In one transaction: all of it or nothing.
 
-        Raises Conflict when batches were made here since whose serials the topics' batches have as well.
+        Raises Conflict where two batches, of the tables' and the topics', have serials in common.
         """
         now = datetime.now(UTC)
         async with self._database.transaction() as session:
@@ -181,19 +182,19 @@ async def _is_behind(session: Session, batch: Batch) -> bool:
 
 
 async def _refuse_shared_serials(session: Session, batches: Sequence[Batch]) -> None:
-    """A restored codegen that made batches before this command reserved serials that were given away already."""
-    theirs = {batch.id for batch in batches}
-    before, kept = NEWEST_FIRST, list[BatchRow]()
+    """Two batches of which codes may be out with the same serials: no register can hold both."""
+    ranges = {batch.id: (batch.first_serial, batch.last_serial) for batch in batches}
+    before = NEWEST_FIRST
     while page := await session.batches.list_batches(before, 1_000, None):
-        kept += (row for row in page if row.id not in theirs)
+        ranges |= {row.id: (row.first_serial, row.last_serial) for row in page}
         before = page[-1].number
-    for row in kept:
-        for batch in batches:
-            if row.first_serial <= batch.last_serial and batch.first_serial <= row.last_serial:
-                raise Conflict(
-                    f"batch {row.id} was made here since and has serials of batch {batch.id}: "
-                    "put the back-up back once more, and adopt before codegen is started"
-                )
+    ordered = sorted((first, last, batch_id) for batch_id, (first, last) in ranges.items())
+    for (_, last, one), (first, _, other) in pairwise(ordered):
+        if first <= last:
+            raise Conflict(
+                f"batches {one} and {other} have serials in common: an older codegen was started on tables that were behind. "
+                "Nothing was changed. Neither may be sold before it is decided which of the two is to be voided"
+            )
 
 
 async def _insert(session: Session, batch: Batch, now: datetime) -> BatchRow:

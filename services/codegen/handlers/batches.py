@@ -15,6 +15,7 @@ from services.codegen.domain import batches as rules
 from services.codegen.domain.batches import AllotmentView, BatchOrder, BatchRow, Plan, check_order, check_transition
 from services.codegen.domain.refusals import Conflict, Missing, wrong
 from services.codegen.handlers.announcing import Announcements, announce_batch
+from services.codegen.handlers.completeness import Completeness
 from services.codegen.store.batches import NewBatch
 from services.codegen.store.database import Database, Session
 from shared.codes.key_ring import KeyRing
@@ -40,10 +41,11 @@ class Minting:
 
 
 class BatchHandlers:
-    def __init__(self, database: Database, announcements: Announcements, minting: Minting) -> None:
+    def __init__(self, database: Database, announcements: Announcements, minting: Minting, completeness: Completeness) -> None:
         self._database = database
         self._announcements = announcements
         self._minting = minting
+        self._completeness = completeness
 
     async def plan(self, order: BatchOrder, *, now: datetime) -> Plan:
         """What the batch would take. Nothing is made. Raises Wrong as `create` would."""
@@ -166,7 +168,11 @@ class BatchHandlers:
                 await asyncio.sleep(0.2)
 
     async def insert(self, session: Session, order: BatchOrder, *, actor: str, now: datetime) -> BatchRow:
-        """Stores an order and reserves its range, within a transaction that also announces the batch. Raises Wrong."""
+        """Stores an order and reserves its range, within a transaction that also announces the batch.
+
+        Raises Wrong, and what `Completeness.assure` does.
+        """
+        self._completeness.assure()
         campaign = await self._campaign_for(session, order, now)
         allotments, numbers = await _resolve(session, order)
         self._refuse_bad_odds(await self._plan(session, allotments, now))

@@ -103,6 +103,10 @@ class Batches:
         row = await self._connection.fetchrow(queries.find_batch, batch_id)
         return batch_row(row) if row else None
 
+    async def ids_of(self, batch_ids: Sequence[str]) -> set[str]:
+        """Those of the batches that there are."""
+        return {row["id"] for row in await self._connection.fetch(queries.ids_of_batches, batch_ids)}
+
     async def lock_batch(self, batch_id: str) -> BatchRow | None:
         row = await self._connection.fetchrow(queries.lock_batch, batch_id)
         return batch_row(row) if row else None

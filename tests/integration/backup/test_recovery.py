@@ -10,10 +10,16 @@ from typing import Any
 
 import aiohttp
 import asyncpg
+import msgspec
 import pytest
 import pytest_asyncio
 
+from shared.contracts.codec import decoder, encode
+from shared.contracts.codegen import Batch
 from shared.contracts.redemption import Outcome
+from shared.contracts.topics import BATCHES
+from shared.kafka.inspecting import LogInspector
+from shared.kafka.publishing import Publisher
 from tests.support.campaign import (
     SmallCampaign,
     net_by_store,
@@ -95,7 +101,7 @@ async def test_a_ledger_put_back_to_a_moment_ago_adopts_what_had_been_published(
     await command(system, "restore", "redemption", str(tmp_path / "ledger"), "--replace")
     assert sum((await ledger(system, campaign)).values()) == 200
     system.start("redemption")
-    await poll_until(lambda: says_that_commits_are_lost(system), 60)
+    await poll_until(lambda: says_that(system, "redemption", "positions recover"), 60)
     assert "counterfoil positions recover" in await command(system, "positions", "show", "--json")
     await command(system, "positions", "recover")
     await system.ready("redemption")
@@ -123,9 +129,7 @@ async def test_boards_and_figures_put_back_fold_on_from_their_place(system: Test
     expected = net_by_store(await wait_decided(system, 420, campaign.id))
     await wait_ends_equal(system, campaign.id, expected)
 
-    system.stop(f"{service}-1")
-    await poll_until(lambda: nobody_is_connected(system, service), 20)
-    await command(system, "restore", service, str(tmp_path / "tables"), "--replace")
+    await put_back(system, service, tmp_path / "tables")
     system.start(service)
     await system.ready(service)
     await wait_ends_equal(system, campaign.id, expected)
@@ -136,9 +140,7 @@ async def test_a_register_put_back_marks_its_codes_again(system: TestSystem, tmp
     await command(system, "backup", "codegen", str(tmp_path / "register"))
     await send(system, campaign.requests(0, 50))
     await wait_decided(system, 50, campaign.id)
-    system.stop("codegen-1")
-    await poll_until(lambda: nobody_is_connected(system, "codegen"), 20)
-    await command(system, "restore", "codegen", str(tmp_path / "register"), "--replace")
+    await put_back(system, "codegen", tmp_path / "register")
     system.start("codegen")
     await system.ready("codegen")
 
@@ -156,9 +158,7 @@ async def test_what_was_made_after_the_registers_back_up_is_adopted_from_the_top
     await system.call("POST", "codegen", "/v1/voids", {**void, "confirm_outstanding": 1})
     await send(system, lost.requests(0, 10))
     await wait_decided(system, 10, lost.id)
-    system.stop("codegen-1")
-    await poll_until(lambda: nobody_is_connected(system, "codegen"), 20)
-    await command(system, "restore", "codegen", str(tmp_path / "register"), "--replace")
+    await put_back(system, "codegen", tmp_path / "register")
     assert "adopted 2 campaigns, 2 stores, 1 batches, 300 codes, 1 voids, 0 tokens" in await command(system, "batch", "adopt")
     assert "adopted 0 campaigns, 0 stores, 0 batches, 0 codes" in await command(system, "batch", "adopt")
     system.start("codegen")
@@ -173,6 +173,41 @@ async def test_what_was_made_after_the_registers_back_up_is_adopted_from_the_top
     assert not {code for code, _ in new.codes} & {code for code, _ in (*before.codes, *lost.codes)}
     await send(system, [*lost.requests(100, 110), *new.requests(0, 10)])
     assert answers(await wait_decided(system, 20, lost.id), "lost-10") == {"REDEEMED": 10}
+
+
+async def test_a_codegen_that_is_started_before_adopting_gives_no_serial_away(system: TestSystem, tmp_path: Path) -> None:
+    await command(system, "backup", "codegen", str(tmp_path / "register"))
+    first = await open_campaign(system, "first", each=20)
+    await put_back(system, "codegen", tmp_path / "register")
+    system.start("codegen")
+    await poll_until(lambda: says_that(system, "codegen", "counterfoil batch adopt"), 60)
+    with pytest.raises(AssertionError, match=r"409.*batch adopt"):
+        await open_campaign(system, "second", each=20)
+    assert f"1 batches, {len(first.codes)} codes" in await command(system, "batch", "adopt")
+    await system.ready("codegen")
+    third = await open_campaign(system, "third", each=20)
+    assert not {code for code, _ in first.codes} & {code for code, _ in third.codes}
+
+
+async def test_serials_that_were_given_away_twice_are_named_and_nothing_is_adopted(system: TestSystem) -> None:
+    """As an older version did that was started on tables that were behind."""
+    campaign = await open_campaign(system, "twice", each=20)
+    batch_id = await batch_of(system, campaign.id)
+    async with LogInspector(system.kafka) as log:
+        announced = [r.value for p in await log.ends(BATCHES.name) async for r in log.read(BATCHES.name, p, 0) if r.value]
+    theirs = msgspec.structs.replace(next(b for b in map(decoder(Batch), announced) if b.id == batch_id), id="b-theirs")
+    async with Publisher(system.kafka) as publisher:
+        await publisher.send(BATCHES.name, b"b-theirs", encode(theirs))
+    said = await command(system, "batch", "adopt", status=1)
+    assert "have serials in common" in said
+    assert {batch_id, "b-theirs"} <= set(said.split())
+
+
+async def put_back(system: TestSystem, service: str, file: Path) -> None:
+    """Stops the only copy of a service and restores its schema."""
+    system.stop(f"{service}-1")
+    await poll_until(lambda: nobody_is_connected(system, service), 20)
+    await command(system, "restore", service, str(file), "--replace")
 
 
 async def batch_of(system: TestSystem, campaign_id: str) -> str:
@@ -230,8 +265,9 @@ async def nobody_is_connected(system: TestSystem, service: str) -> bool:
         await connection.close()
 
 
-async def says_that_commits_are_lost(system: TestSystem) -> bool:
+async def says_that(system: TestSystem, service: str, words: str) -> bool:
+    """Whether a service is not ready for this reason."""
     try:
-        return "positions recover" in await not_ready_because(system, "redemption")
+        return words in await not_ready_because(system, service)
     except aiohttp.ClientConnectionError:
         return False
