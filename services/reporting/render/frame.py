@@ -18,6 +18,7 @@ HEIGHT: Final = 540.0
 MARGIN: Final = 40.0
 HEADLINE_SIZE: Final = 22.0
 AXIS_SIZE: Final = 12.0
+ROUND_FACTORS: Final = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +94,14 @@ def round_ticks(high: float, *, most: int = 6, whole: bool = True) -> list[float
     if whole:
         step = max(1.0, step)
     return [n * step for n in range(math.ceil(max(high, step) / step - 1e-9) + 1)]
+
+
+def ticks_beside(high: float, steps: int) -> list[float]:
+    """Round figures from 0 to at least `high` in so many steps: for a second axis that shares the hairlines of the first."""
+    rough = max(high / steps, 1e-9)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = max(1.0, next(factor * power for factor in ROUND_FACTORS if factor * power >= rough * (1 - 1e-9)))
+    return [n * math.ceil(step) for n in range(steps + 1)]
 
 
 def value_axis(

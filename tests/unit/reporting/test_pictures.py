@@ -17,7 +17,7 @@ from services.reporting.domain.charts.base import ChartName
 from services.reporting.render.charts.drawing import draw
 from services.reporting.render.charts.heat import _step
 from services.reporting.render.fonts import runs_of, shortened, width_of
-from services.reporting.render.frame import HEIGHT, WIDTH, round_ticks, spread
+from services.reporting.render.frame import HEIGHT, WIDTH, round_ticks, spread, ticks_beside
 from services.reporting.render.pages import Paper
 from services.reporting.render.palette import DARK, LIGHT, Palette, Theme, contrast, palette_of
 from services.reporting.render.picture import to_pdf, to_png, to_svg
@@ -45,6 +45,28 @@ def test_every_chart_is_whole_in_every_shape(name: ChartName, shape: str) -> Non
         assert float(rect.attrib["height"]) > 0
     if shape == "none":
         assert "Nothing to show yet" in words
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", ChartName)
+def test_no_words_of_a_chart_lie_on_others(name: ChartName, shape: str) -> None:
+    root = ET.fromstring(to_svg(draw(MAKERS[name](SHAPES[shape]), LIGHT)))
+    boxes = [box_of(text) for text in root.findall(f".//{SVG}text")]
+    for (left, top, right, bottom, text), (other_left, other_top, other_right, other_bottom, other) in itertools.combinations(
+        boxes, 2
+    ):
+        apart = right <= other_left or other_right <= left or bottom <= other_top or other_bottom <= top
+        assert apart, (text, other)
+
+
+def box_of(text: ET.Element) -> tuple[float, float, float, float, str]:
+    """Where a line of text is: left, top (of capitals), right, bottom (of descenders), and its words."""
+    style, words = text.attrib["style"], text.text or ""
+    size = float(re.findall(r"font-size: ([\d.]+)px", style)[0])
+    width = width_of(words, size, "font-weight: 700" in style)
+    left = float(text.attrib["x"]) - {"start": 0, "middle": width / 2, "end": width}[text.attrib["text-anchor"]]
+    base = -float(text.attrib["y"])
+    return left, base - 0.72 * size, left + width, base + 0.2 * size, words
 
 
 @pytest.mark.parametrize("name", ChartName)
@@ -86,6 +108,15 @@ def test_ticks_are_round_few_and_reach_the_highest(high: int) -> None:
     assert ticks[0] == 0
     assert ticks[-1] >= high
     assert 2 <= len(ticks) <= 8
+    assert all(tick == int(tick) for tick in ticks)
+
+
+@pytest.mark.parametrize("high", [1, 7, 9_491, 31_810, 10**9])
+@pytest.mark.parametrize("steps", [1, 4, 5, 6])
+def test_a_second_axis_has_as_many_ticks_as_the_first(high: int, steps: int) -> None:
+    ticks = ticks_beside(high, steps)
+    assert len(ticks) == steps + 1
+    assert high <= ticks[-1] <= max(steps, 2 * high)
     assert all(tick == int(tick) for tick in ticks)
 
 

@@ -77,13 +77,18 @@ def daily(scene: Scene, rows: Sequence[Row], first: date, last: date) -> Daily:
     for value in values:
         total += value
         running.append(total)
-    headline = "No redemptions yet"
-    if any(values):
-        best = max(range(len(values)), key=lambda n: values[n])
-        headline = f"{words.counted(total, 'redemption', 'redemptions')}; the best {step} was {_when(starts[best], step)} "
-        headline += f"with {words.number(values[best])}"
-    heading = scene.heading(ChartName.DAILY, headline, f"Redemptions less reversals a {step}, and in all")
+    heading = scene.heading(ChartName.DAILY, _best(values, starts, step), f"Redemptions less reversals a {step}, and in all")
     return Daily(heading=heading, step=step, starts=tuple(starts), values=values, running=tuple(running))
+
+
+def _best(values: Sequence[int], starts: Sequence[date], step: Step) -> str:
+    if not any(values):
+        return "No redemptions yet"
+    redemptions = words.counted(sum(values), "redemption", "redemptions")
+    if len(values) == 1:
+        return f"{redemptions} {'on' if step is Step.DAY else 'in'} {_when(starts[0], step)}"
+    best = max(range(len(values)), key=lambda n: values[n])
+    return f"{redemptions}; the best {step} was {_when(starts[best], step)} with {words.number(values[best])}"
 
 
 def _when(start: date, step: Step) -> str:

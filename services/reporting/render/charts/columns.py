@@ -13,6 +13,7 @@ from services.reporting.render.frame import (
     begin,
     round_ticks,
     say_empty,
+    ticks_beside,
     time_labels,
     value_axis,
 )
@@ -29,15 +30,18 @@ def draw_daily(chart: Daily, palette: Palette) -> Picture:
     if not any(chart.values):
         say_empty(picture, box, "Days appear here as soon as the first code is redeemed.")
         return picture
-    ticks = round_ticks(max(chart.running))
+    has_sum = len(chart.values) > 1
+    ticks = ticks_beside(max(chart.running), len(round_ticks(max(chart.values))) - 1)
     room = width_of(words.number(chart.running[-1]), 13, True) + width_of(words.number(int(ticks[-1])), AXIS_SIZE) + 32
-    scale, inner = value_axis(picture, box.inset(right=room), max(chart.values), f"redemptions a {chart.step}")
+    axis = box.inset(right=room if has_sum else 0)
+    scale, inner = value_axis(picture, axis, max(chart.values), f"redemptions a {chart.step}")
     best = max(range(len(chart.values)), key=lambda n: chart.values[n])
     colors = [palette.accent if n == best else palette.rest for n in range(len(chart.values))]
     xs = _columns(picture, inner, scale, chart.values, colors)
     time_labels(picture, inner.bottom + 18, xs, chart.starts, chart.step)
     _label_above(picture, inner, xs[best], scale(chart.values[best]), words.number(chart.values[best]))
-    _running_line(picture, inner, xs, chart.running, ticks, inner.right + room)
+    if has_sum:
+        _running_line(picture, inner, xs, chart.running, ticks, inner.right + room)
     return picture
 
 
@@ -51,14 +55,12 @@ def _running_line(
     for tick in ticks:
         picture.text(right, scale(tick) + 4, words.number(int(tick)), size=AXIS_SIZE, color=muted, anchor="end")
     points = [(x, scale(value)) for x, value in zip(xs, running, strict=True)]
-    if len(points) > 1:
-        picture.path(points, picture.palette.ground, width=5)
-        picture.path(points, color, width=2.5)
+    picture.path(points, picture.palette.ground, width=5)
+    picture.path(points, color, width=2.5)
     x, y = points[-1]
     picture.dot(x, y, 5, color, ring=picture.palette.ground)
-    if len(points) > 1:
-        text_color = picture.palette.text_of(color)
-        picture.text(inner.right + 6, y + 4.5, words.number(running[-1]), size=13, color=text_color, bold=True)
+    text_color = picture.palette.text_of(color)
+    picture.text(inner.right + 6, y + 4.5, words.number(running[-1]), size=13, color=text_color, bold=True)
 
 
 def draw_outcomes(chart: Outcomes, palette: Palette) -> Picture:
@@ -104,12 +106,13 @@ def draw_rates(chart: Rates, palette: Palette) -> Picture:
     colors = [palette.accent if n == here or here is None else palette.rest for n in range(len(chart.bins))]
     _columns(picture, inner, scale, chart.bins, colors, gap=2)
     along = Scale(len(chart.bins) * chart.bin_width, inner.left, inner.right)
-    for n in range(0, len(chart.bins) + 1, -(-len(chart.bins) // 10)):
-        rate = n * chart.bin_width
-        picture.text(along(rate), inner.bottom + 18, _rate(rate), size=AXIS_SIZE, color=palette.muted, anchor="middle")
+    ticks = [tick for tick in round_ticks(along.high, whole=False) if tick <= along.high * (1 + 1e-9)]
+    for tick in ticks:
+        text = f"{100 * tick:.{_decimals(100 * ticks[1]) if tick else 0}f}{words.THIN}%"
+        picture.text(along(tick), inner.bottom + 18, text, size=AXIS_SIZE, color=palette.muted, anchor="middle")
     picture.text(inner.right, inner.bottom + 36, "codes redeemed (%)", size=AXIS_SIZE, color=palette.muted, anchor="end")
     _mark_rates(picture, inner, along, marks)
-    _on_ground(picture, box.left, room.top + 8, "stores", size=AXIS_SIZE, color=palette.muted)
+    picture.text(box.left, box.top + 8, "stores", size=AXIS_SIZE, color=palette.muted)
     return picture
 
 
@@ -126,7 +129,7 @@ def _rate_marks(chart: Rates, palette: Palette) -> list[tuple[float, str, str]]:
 
 def _mark_rates(picture: Picture, inner: Box, along: Scale, marks: Sequence[tuple[float, str, str]]) -> None:
     """Dashed lines, each with its words on a row of its own above the bars; no line runs through words."""
-    tops = [inner.top - 30 - 18 * n for n in reversed(range(len(marks)))]
+    tops = [inner.top - 14 - 18 * n for n in reversed(range(len(marks)))]
     for (rate, _, color), y in zip(marks, tops, strict=True):
         picture.line((along(rate), y - 10), (along(rate), inner.bottom), color, width=1.5, dash=[4, 3])
     for (rate, text, color), y in zip(marks, tops, strict=True):
@@ -180,6 +183,11 @@ def _label_above(picture: Picture, inner: Box, x: float, y: float, text: str) ->
     half = width_of(text, 13, True) / 2
     x = min(max(x, inner.left + half), inner.right - half)
     picture.text(x, y - 7, text, size=13, color=picture.palette.accent, bold=True, anchor="middle")
+
+
+def _decimals(step: float) -> int:
+    """How many decimals all multiples of a round step need, so that their figures look alike."""
+    return next(places for places in range(9) if abs(step - round(step, places)) < step / 1e6)
 
 
 def _rate(rate: float) -> str:

@@ -51,7 +51,7 @@ def _rank_axis(picture: Picture, box: Box, inner: Box, scale: Scale, lowest: int
 def _stretches(line: RankLine, xs: list[float], scale: Scale, lowest: int) -> list[list[Point]]:
     """The parts of a line where the store has a rank; from ranks below the lowest shown it rises out of the lower edge."""
     stretches: list[list[Point]] = [[]]
-    edge = scale(lowest) + 12
+    edge = scale(lowest) + 8
     points = [None if rank is None else (x, min(edge, scale(rank))) for x, rank in zip(xs, line.ranks, strict=True)]
     for n, point in enumerate(points):
         near = [p for p in points[max(0, n - 1) : n + 2] if p is not None]
