@@ -55,11 +55,11 @@ class Pages:
     ) -> None:
         self.text(x - width_of(text, size, bold), y, text, size, tag=tag, color=color, bold=bold)
 
-    def hairline(self, y: float, *, color: str = LIGHT.hairline, width: float = 0.6) -> None:
+    def hairline(self, y: float, *, color: str = LIGHT.hairline, width: float = 0.6, until: float | None = None) -> None:
         self.canvas.setStrokeColor(HexColor(color))
         self.canvas.setLineWidth(width)
         with self.tags.decoration():
-            self.canvas.line(MARGIN, y, self.width - MARGIN, y)
+            self.canvas.line(MARGIN, y, until or self.width - MARGIN, y)
 
     def heading(self, title: str, remark: str) -> float:
         """A page's title; gives the y below it."""

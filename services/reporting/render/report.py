@@ -10,6 +10,7 @@ from typing import Any, Final
 from reportlab.lib.colors import HexColor
 
 from services.reporting.domain.report import Report, ReportTable
+from services.reporting.render.chart_table import draw_chart_table
 from services.reporting.render.charts.drawing import AnyChart, draw
 from services.reporting.render.fonts import shortened, width_of
 from services.reporting.render.frame import HEIGHT, WIDTH, wrapped
@@ -80,7 +81,7 @@ def _cover(pages: Pages, report: Report) -> None:
         pages.text(x, top - 88, shortened(figure.remark, 11, pages.room / 2 - 16), 11, color=LIGHT.muted)
     y -= 300
     pages.text(MARGIN, y, "What stands out", 13, tag="H2", color=LIGHT.accent, bold=True)
-    for finding in report.findings[:6]:
+    for finding in list(dict.fromkeys(report.findings))[:6]:
         y -= 24
         pages.text(MARGIN, y, shortened(finding, 12, pages.room), 12)
     pages.text(MARGIN, 44, shortened(report.footer, 10, pages.room), 10, color=LIGHT.muted)
@@ -91,14 +92,15 @@ def _contents(pages: Pages, parts: Sequence[Part], total: int) -> None:
     pages.canvas.addOutlineEntry("Contents", "contents", level=0)
     y = pages.heading("Contents", "Each line leads to its page")
     number = 3
-    for part in parts:
-        with pages.tags.group("TOC"), pages.tags.content("TOCI"):
-            pages.text(MARGIN, y, part.title, 12.5, tag="")
-            pages.right(pages.width - MARGIN, y, str(number), 12.5, tag="", color=LIGHT.muted)
-        pages.hairline(y - 9)
-        pages.canvas.linkAbsolute("", part.title, (MARGIN, y - 8, pages.width - MARGIN, y + 16), thickness=0)
-        y -= 30
-        number += len(part.pages)
+    with pages.tags.group("TOC"):
+        for part in parts:
+            area = (MARGIN, y - 8, pages.width - MARGIN, y + 16)
+            with pages.tags.group("TOCI"), pages.tags.link(part.title, area, f"{part.title}, page {number}"):
+                pages.text(MARGIN, y, part.title, 12.5, tag="")
+                pages.right(pages.width - MARGIN, y, str(number), 12.5, tag="", color=LIGHT.muted)
+            pages.hairline(y - 9)
+            y -= 30
+            number += len(part.pages)
     _number(pages, 2, total)
     pages.tags.show_page()
 
@@ -120,56 +122,13 @@ def _chart_page(chart: Any) -> Callable[[Pages], None]:
             draw_on(pages.canvas, picture, 0, 0)
             pages.canvas.restoreState()
         columns, rows = chart.table()
-        with pages.tags.group("Table"):
-            _small_table(pages, bottom - 14, columns, rows)
+        draw_chart_table(pages, bottom - 14, columns, rows)
 
     return page
 
 
 def _picture(chart: AnyChart) -> Any:
     return draw(chart, PRINTED)
-
-
-def _small_table(pages: Pages, y: float, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
-    """The chart's data, as much of it as the page takes; wide ones by their first columns, with a word on the others."""
-    shown = min(len(columns), 8)
-    most = int((y - 111) / 15)
-    if not rows:
-        return
-    half = most // 2
-    kept = list(rows) if len(rows) <= most else [*rows[:half], *rows[half - most + 1 :]]
-    cells = [[_cell(value) for value in row[:shown]] for row in kept]
-    if len(rows) > most:
-        cells.insert(half, [f"… {len(rows) - most + 1} more", *[""] * (shown - 1)])
-    is_text = [any(isinstance(row[n], str) and not row[n][:1].isdigit() for row in kept) for n in range(shown)]
-    width = pages.room / shown
-    head = [shortened(str(column), 9, width - 8) for column in columns[:shown]]
-    _small_row(pages, y, head, is_text, width, LIGHT.muted, tag="TH")
-    pages.hairline(y - 5, color=LIGHT.ink)
-    for row in cells:
-        y -= 15
-        _small_row(pages, y, row, is_text, width, LIGHT.ink)
-    if len(columns) > shown:
-        pages.text(MARGIN, y - 18, f"{len(columns) - shown} more columns are in the chart's CSV", 9, color=LIGHT.muted)
-
-
-def _small_row(
-    pages: Pages, y: float, cells: Sequence[str], is_text: Sequence[bool], width: float, color: str, *, tag: str = "TD"
-) -> None:
-    """Texts and the first column on the left of their columns, figures on the right."""
-    with pages.tags.group("TR"):
-        for n, cell in enumerate(cells):
-            if n == 0 or is_text[n]:
-                text = shortened(cell, 9, width - 8)
-                pages.text(MARGIN + n * width + (8 if n else 0), y, text, 9, tag=tag, color=color)
-            else:
-                pages.right(MARGIN + (n + 1) * width, y, cell, 9, tag=tag, color=color)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, int):
-        return f"{value:,}"
-    return "–" if value is None else str(value)
 
 
 def _table_parts(report: Report, pages: Pages) -> Iterator[Part]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from xml.sax.saxutils import escape
 
-from reportlab.pdfbase.pdfdoc import XMP, PDFArray, PDFDictionary, PDFName, PDFString
+from reportlab.pdfbase.pdfdoc import XMP, LinkAnnotation, PDFArray, PDFDictionary, PDFName, PDFString
 
 METADATA: Final = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
@@ -22,14 +22,30 @@ METADATA: Final = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 </rdf:Description></rdf:RDF></x:xmpmeta>
 <?xpacket end="w"?>"""
 
+FIRST_LINK: Final = 100_000
+"""Numbers in the tree of what is no page: above any number of pages."""
+
 
 @dataclass(slots=True)
 class _Element:
     kind: str
     alt: str = ""
     page: int = 0
-    kids: list["_Element | int"] = field(default_factory=list)
+    kids: list["_Element | int | _Link"] = field(default_factory=list)
     written: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Link:
+    """The part of a page that leads somewhere, by its name in reportlab's document."""
+
+    name: str
+
+
+class _TaggedLink(LinkAnnotation):  # type: ignore[misc]
+    """A link that says by which number the tree finds its element."""
+
+    permitted = (*LinkAnnotation.permitted, "StructParent")
 
 
 class Tags:
@@ -39,6 +55,7 @@ class Tags:
         self._canvas = canvas
         self._root = self._open = _Element("Document")
         self._marked: list[list[_Element]] = [[]]
+        self._links: list[_Element] = []
 
     @contextmanager
     def group(self, kind: str) -> Iterator[None]:
@@ -64,6 +81,19 @@ class Tags:
             self._mark("EMC")
 
     @contextmanager
+    def link(self, destination: str, area: tuple[float, float, float, float], says: str) -> Iterator[None]:
+        """What is drawn within leads to a bookmark, from anywhere in the area; `says` is what is told of the link."""
+        number, name = FIRST_LINK + len(self._links), f"link-{len(self._links)}"
+        with self.content("Link"):
+            element = self._marked[-1][-1]
+            yield
+        element.kids.append(_Link(name))
+        self._links.append(element)
+        to = self._canvas._bookmarkReference(destination)  # noqa: SLF001 (as reportlab's own linkRect does)
+        link = _TaggedLink(list(area), says, to, Border="[0 0 0]", StructParent=number)
+        self._canvas._addAnnotation(link, name)  # noqa: SLF001
+
+    @contextmanager
     def decoration(self) -> Iterator[None]:
         """What is drawn within says nothing: lines, page numbers, footers."""
         self._mark("/Artifact BMC")
@@ -86,6 +116,8 @@ class Tags:
         numbers: list[Any] = []
         for page, elements in enumerate(self._marked[:-1]):
             numbers += [page, PDFArray([self._reference(element.written) for element in elements])]
+        for number, element in enumerate(self._links, FIRST_LINK):
+            numbers += [number, self._reference(element.written)]
         root["K"] = self._reference(self._root.written)
         root["ParentTree"] = self._reference(PDFDictionary({"Nums": PDFArray(numbers)}))
         catalog.StructTreeRoot, catalog.MarkInfo = root, PDFDictionary({"Marked": "true"})
@@ -108,8 +140,19 @@ class Tags:
         for kid in element.kids:
             if isinstance(kid, _Element):
                 self._write(kid, written)
-        written["K"] = PDFArray([kid if isinstance(kid, int) else self._reference(kid.written) for kid in element.kids])
+        written["K"] = PDFArray([self._kid(kid, element) for kid in element.kids])
         if any(isinstance(kid, int) for kid in element.kids):
             written["Pg"] = self._reference(self._document.Pages.pages[element.page])
         if element.alt:
             written["Alt"] = PDFString(element.alt)
+
+    def _kid(self, kid: "_Element | int | _Link", parent: _Element) -> Any:
+        match kid:
+            case int():
+                return kid
+            case _Link():
+                page = self._reference(self._document.Pages.pages[parent.page])
+                link = self._document.refAnnotation(kid.name)
+                return PDFDictionary({"Type": PDFName("OBJR"), "Obj": link, "Pg": page})
+            case _Element():
+                return self._reference(kid.written)

@@ -190,12 +190,26 @@ def test_the_report_is_tagged_in_reading_order() -> None:
     assert pypdfium2.raw.FPDFCatalog_IsTagged(document)
     kinds = [[kind for kind, _ in structure(page)] for page in document]
     assert kinds[0][:2] == ["P", "H1"]
-    assert set(kinds[1]) == {"H1", "P", "TOCI"}
+    assert set(kinds[1]) == {"H1", "P", "Link"}
     for page in kinds[2:11]:
         assert page[:1] == ["Figure"]
         assert {"TH", "TD"} <= set(page)
     assert all(page[0] == "H1" for page in kinds[11:])
     document.close()
+
+
+def test_every_line_of_the_contents_is_a_link_that_the_structure_knows() -> None:
+    written = draw_report(report := sample_report(20), Paper.A4)
+    objects = dict(re.findall(rb"(\d+) 0 obj(.*?)endobj", written, re.DOTALL))
+    elements = {number: body for number, body in objects.items() if b"/S /Link" in body}
+    assert len(elements) == len(report.charts) + len(report.tables) + 1
+    (numbers,) = [body for body in objects.values() if b"/Nums" in body]
+    for number, element in elements.items():
+        (annotation,) = [objects[to] for to in re.findall(rb"/Obj (\d+) 0 R", element)]
+        assert b"/Dest" in annotation
+        assert re.search(rb"/Contents \(.+, page \d+\)", annotation)
+        (parent,) = re.findall(rb"/StructParent (\d+)", annotation)
+        assert re.search(rb"\b%s %s 0 R" % (parent, number), numbers), "from the link to its element as well"
 
 
 def test_the_most_has_the_strongest_tone() -> None:

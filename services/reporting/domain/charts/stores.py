@@ -75,7 +75,7 @@ class Share:
 
     def table(self) -> Table:
         return ("group", "redemptions", "share"), [
-            (bar.label, bar.value, f"{100 * bar.value / self.total:.4g}%") for bar in self.bars
+            (bar.label, bar.value, f"{100 * bar.value / self.total:.3f}%") for bar in self.bars
         ]
 
 
