@@ -9,7 +9,7 @@ import re
 import pytest
 
 from services.reporting.domain.charts.base import ChartName
-from services.reporting.handlers.downloads import LEDGER_COLUMNS, PERFORMANCE_COLUMNS
+from services.reporting.handlers.downloads import LEDGER_COLUMNS, PERFORMANCE_COLUMNS, Sheet
 from shared.contracts.redemption import OutcomeName
 from tests.integration.reporting.system import Reporting
 from tests.unit.reporting.history import History
@@ -129,6 +129,7 @@ async def test_a_store_sees_its_own_figures_only(reporting: Reporting) -> None:
         (f"{C}/timeseries.csv?from=2026-11-01T10:30:00Z", "t-reports", 422, "from"),
         (f"{C}/timeseries.csv?interval=minute", "t-reports", 422, "interval"),
         (f"{C}/performance.csv?shop=1", "t-reports", 422, "shop"),
+        (f"{C}/ledger.csv?skip_rows={10**30}", "t-reports", 422, "skip_rows"),
         (f"{C}/nothing.csv", "t-reports", 404, "docs"),
         (f"{C}/summary", "t-platform", 404, "resource"),
         (f"{C}/summary", "t-unknown", 401, "token"),
@@ -141,6 +142,18 @@ async def test_bad_input_is_refused_with_its_reason(
         assert response.status == status
         assert response.content_type == "application/problem+json"
         assert names in await response.text()
+
+
+@pytest.mark.parametrize("path", [*(f"{sheet}.csv" for sheet in Sheet), "performance.xlsx", "report.pdf", "charts/daily.csv"])
+async def test_every_file_refuses_a_period_that_ends_before_it_starts_and_one_of_a_century(
+    reporting: Reporting, path: str
+) -> None:
+    for since, until, names in (("2026-11-03", "2026-11-01", "from"), ("1980-01-01", "2079-12-31", "to")):
+        async with await reporting.get(f"{C}/{path}?from={since}&to={until}") as response:
+            assert response.status == 422
+            assert [error["field"] for error in (await response.json())["errors"]] == [names]
+    async with await reporting.get(f"/v1/campaigns/nowhere/{path}") as response:
+        assert response.status == 404
 
 
 MAGIC = {"svg": (b"<?xml", "image/svg+xml"), "png": (b"\x89PNG", "image/png"), "pdf": (b"%PDF-", "application/pdf")}
