@@ -109,6 +109,19 @@ async def test_the_page_shows_the_figures_of_the_history(browser: Browser, repor
         await shot(page, "desk-light")
 
 
+async def test_the_legend_says_what_is_under_the_pointer_and_without_one_the_last_day(
+    browser: Browser, reporting: Reporting, history: History
+) -> None:
+    total = f"{sum(f.score for f in recompute(history).values()):,}"
+    async with signed_in(browser, reporting) as page:
+        legend, plot = page.locator(".chart[data-chart=daily] .u-legend"), page.locator(".chart[data-chart=daily] .u-over")
+        await expect(legend).to_contain_text(f"In all{total}")
+        await plot.hover(position={"x": 5, "y": 20})
+        await expect(legend).not_to_contain_text(f"In all{total}")
+        await page.mouse.move(1, 1)
+        await expect(legend).to_contain_text(f"In all{total}")
+
+
 async def test_a_charts_data_is_one_click_away(browser: Browser, reporting: Reporting, history: History) -> None:
     async with signed_in(browser, reporting) as page:
         chart = page.locator(".chart[data-chart=daily]")
@@ -135,7 +148,7 @@ async def test_a_broken_identity_is_seen_on_the_page_and_in_the_metrics(
     """One figure is changed behind the service's back; a check that runs by itself finds it, and it is put right again."""
     async with open_pool(at.database_url, schema="reporting") as pool:
         for change, wanted, seen in (
-            ("+ 1", "failed", "2 figures do not agree: spring, store s-0000, batch b-0: reversed"),
+            ("+ 1", "failed", "3 figures do not agree: spring, store s-0000, batch b-0: reversed"),
             ("- 1", "done", "agree"),
         ):
             await pool.execute(f"UPDATE store_totals SET reversed = reversed {change} WHERE {ONE_ROW}")
@@ -227,6 +240,8 @@ async def test_nobody_is_shut_out(browser: Browser, reporting: Reporting, scheme
         assert await axe_findings(page) == []
         width = await page.evaluate("document.documentElement.scrollWidth")
         assert width <= viewport["width"], "nothing sticks out sideways"
+        cut = "plots => plots.filter(plot => plot.scrollHeight > plot.clientHeight).map(plot => plot.parentNode.dataset.chart)"
+        assert await page.locator(".plot").evaluate_all(cut) == [], "nor is anything of a chart cut off"
         await shot(page, f"{'phone' if viewport is PHONE else 'desk'}-{scheme}")
 
 

@@ -23,8 +23,8 @@ function drawChart(plot, name, chart) {
     "outcomes": () => drawStack(plot, chart),
     "rank-history": () => drawRanks(plot, chart),
     "burn-down": () => drawLine(plot, chart),
-    "rates": () => drawColumns(plot, chart.rows.map((row) => row[0]), chart.rows.map((row) => row[2]), "stores"),
-    "days-to-redeem": () => drawColumns(plot, chart.rows.map((row) => String(row[0]).replace(" and more", "+")), chart.rows.map((row) => row[1]), "redemptions"),
+    "rates": () => drawColumns(plot, chart.rows.map((row) => row[0]), chart.rows.map((row) => row[2]), "From", "stores"),
+    "days-to-redeem": () => drawColumns(plot, chart.rows.map((row) => String(row[0]).replace(" and more", "+")), chart.rows.map((row) => row[1]), "Days", "redemptions"),
   })[name]();
 }
 
@@ -98,8 +98,10 @@ const bars = (gap = 0.7) => uPlot.paths.bars({ size: [gap, 80] });
 const figure = (_, value) => (value == null ? "–" : number.format(value));
 const dated = { label: "Day", value: (_, value) => (value == null ? "–" : new Date(value * 1000).toLocaleDateString(undefined, { timeZone: "UTC", day: "numeric", month: "short", year: "numeric" })) };
 
-function place(plot, options, data) {
-  const chart = new uPlot(options, data, plot);
+// The legend says what is under the pointer; without one, what is at `rest`: the last day, or the highest column.
+function place(plot, options, data, rest = data[0].length - 1) {
+  const say = (chart) => { if (chart.cursor.idx == null) chart.setLegend({ idx: rest }, false); };
+  const chart = new uPlot({ ...options, hooks: { ...options.hooks, ready: [say], setLegend: [say] } }, data, plot);
   new ResizeObserver(() => chart.setSize({ width: Math.max(280, plot.clientWidth), height: 250 })).observe(plot);
 }
 
@@ -138,16 +140,38 @@ function drawStack(plot, chart) {
 
 function drawRanks(plot, chart) {
   const stores = chart.columns.slice(1);
-  const options = base(plot, { y: "rank" });
-  options.legend = { show: true, live: true };
+  const room = Math.min(150, plot.clientWidth / 3);
+  const options = base(plot, { y: "rank", legend: false, padding: [10, room, 0, 0] });
   const lowest = Math.min(15, Math.max(2, ...chart.rows.flatMap((row) => row.slice(1)).filter((rank) => rank != null)));
   options.scales = { x: along, y: { dir: -1, range: () => [0.5, lowest + 0.5] } };
   options.axes[1].splits = () => [1, 5, 10, 15].filter((rank) => rank <= lowest);
   options.axes[1].values = (_, ticks) => ticks.map(String);
   place(plot, {
-    ...options,
-    series: [dated, ...stores.map((store, n) => ({ label: store.length > 18 ? `${store.slice(0, 17)}…` : store, stroke: n < 3 ? series(n) : color("--rest"), width: n < 3 ? 2.5 : 1.5, points: { show: chart.rows.length < 2 }, value: figure }))],
+    ...options, hooks: { draw: [(ranks) => nameLines(ranks, room)] },
+    series: [dated, ...stores.map((store, n) => ({ label: store, stroke: n < 3 ? series(n) : color("--rest"), width: n < 3 ? 2.5 : 1.5, points: { show: chart.rows.length < 2 }, value: figure }))],
   }, [chart.rows.map((row) => seconds(row[0])), ...stores.map((_, n) => chart.rows.map((row) => row[n + 1]))]);
+}
+
+// Names at the ends of the lines, moved apart where ranks are shared, shortened to the room beside the chart.
+function nameLines(chart, room) {
+  const { ctx, bbox } = chart, ratio = devicePixelRatio, gap = 14 * ratio;
+  const ends = chart.series.map((line, n) => ({ line, n, rank: n ? chart.data[n].at(-1) : null })).filter((end) => end.rank != null);
+  ends.sort((a, b) => a.rank - b.rank || a.n - b.n);
+  ctx.save();
+  ctx.font = `${12 * ratio}px system-ui`;
+  ctx.textAlign = "left";
+  ctx.textBaseline = "middle";
+  let above = -gap;
+  for (const { line, n, rank } of ends) {
+    const y = Math.max(chart.valToPos(rank, "y", true), above + gap);
+    if (y > bbox.top + bbox.height + gap) break;
+    let name = line.label;
+    while (name.length > 1 && ctx.measureText(name).width > (room - 12) * ratio) name = `${name.replace("…", "").slice(0, -1).trimEnd()}…`;
+    ctx.fillStyle = color(["--accent", "--amber", "--s3"][n - 1] ?? "--muted");
+    ctx.fillText(name, bbox.left + bbox.width + 8 * ratio, y);
+    above = y;
+  }
+  ctx.restore();
 }
 
 function drawLine(plot, chart) {
@@ -157,15 +181,15 @@ function drawLine(plot, chart) {
   }, [chart.rows.map((row) => seconds(row[0])), chart.rows.map((row) => row[1])]);
 }
 
-function drawColumns(plot, labels, values, y) {
+function drawColumns(plot, labels, values, x, y) {
   const options = base(plot, { y });
   const every = () => Math.max(1, Math.ceil(labels.length * 48 / Math.max(240, plot.clientWidth - 64)));
   options.scales = { x: { time: false, range: [-0.6, labels.length - 0.4] }, y: { range: (_, low, high) => [0, Math.max(1, high * 1.05)] } };
   options.axes[0].splits = () => labels.map((_, n) => n).filter((n) => n % every() === 0);
   options.axes[0].values = (_, ticks) => ticks.map((n) => labels[n]);
   place(plot, {
-    ...options, series: [{ label: "From", value: (_, n) => (n == null ? "–" : labels[n]) }, { label: y, fill: color("--accent"), paths: bars(0.85), points: { show: false }, value: figure }],
-  }, [labels.map((_, n) => n), values]);
+    ...options, series: [{ label: x, value: (_, n) => (n == null ? "–" : labels[n]) }, { label: y, fill: color("--accent"), paths: bars(0.85), points: { show: false }, value: figure }],
+  }, [labels.map((_, n) => n), values], values.indexOf(Math.max(...values)));
 }
 
 window.headOffice = { ...window.headOffice, drawChart };

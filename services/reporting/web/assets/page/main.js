@@ -34,6 +34,11 @@ function percent(part, whole) {
   return whole ? `${new Intl.NumberFormat(undefined, { maximumFractionDigits: part / whole < 0.1 ? 1 : 0 }).format(100 * part / whole)}\u202f%` : "–";
 }
 
+// Campaigns end at the start of a day in their zone: the last day is the one before.
+function lastDay(s) {
+  return new Date(new Date(s.ends_at) - 1000).toLocaleDateString(undefined, { day: "numeric", month: "short", year: "numeric", timeZone: s.time_zone });
+}
+
 async function showSummary() {
   const fresh = document.getElementById("fresh");
   try {
@@ -45,7 +50,7 @@ async function showSummary() {
     say("figure-outstanding", number.format(s.outstanding));
     say("remark-outstanding", `${number.format(s.void)} void, ${number.format(s.expired)} expired`);
     say("figure-days", number.format(s.days_left));
-    say("remark-days", s.state === "ended" || s.state === "archived" ? "the campaign is over" : `until ${new Date(s.ends_at).toLocaleDateString()}`);
+    say("remark-days", s.state === "ended" || s.state === "archived" ? "the campaign is over" : `until ${lastDay(s)}`);
     progress("spark-days", (Date.now() - new Date(s.starts_at)) / (new Date(s.ends_at) - new Date(s.starts_at)));
     const late = s.lag_seconds > 10;
     const behind = s.lag_seconds < 60 ? `${Math.round(s.lag_seconds)} s` : `${Math.round(s.lag_seconds / 60)} min`;
