@@ -1,11 +1,14 @@
 """What redemption is measured next to: programs that someone could reasonably have written first. Run as processes.
 
-`python -m tests.bench.redemption_peers plain|sensible` with KAFKA_BOOTSTRAP_SERVERS, KAFKA_TOPIC_PREFIX, DATABASE_URL.
+`python -m tests.bench.redemption_peers plain|sensible|ruled` with KAFKA_BOOTSTRAP_SERVERS, KAFKA_TOPIC_PREFIX, DATABASE_URL.
+`ruled` needs its codes in a table (`fill_codes`).
 """
 
 import asyncio
 import os
 import sys
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
@@ -20,6 +23,20 @@ CREATE TABLE IF NOT EXISTS plain_redemptions (
 """
 INSERT = "INSERT INTO plain_redemptions (code, platform, event_id, player_id) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING"
 WINNERS = "SELECT code, event_id FROM plain_redemptions WHERE code = ANY ($1)"
+
+
+RULED_TABLES = """
+CREATE TABLE IF NOT EXISTS plain_codes (code text PRIMARY KEY, campaign_id text NOT NULL, store_id text NOT NULL);
+CREATE TABLE IF NOT EXISTS plain_players (player_id text PRIMARY KEY, redeemed integer NOT NULL)
+"""
+READ_CODES = "SELECT code, campaign_id, store_id FROM plain_codes WHERE code = ANY ($1)"
+READ_TAKEN = "SELECT code, event_id FROM plain_redemptions WHERE code = ANY ($1)"
+READ_PLAYERS = "SELECT player_id, redeemed FROM plain_players WHERE player_id = ANY ($1)"
+COUNT_PLAYER = """
+INSERT INTO plain_players AS p (player_id, redeemed) VALUES ($1, $2)
+ON CONFLICT (player_id) DO UPDATE SET redeemed = p.redeemed + excluded.redeemed
+"""
+MOST_A_PLAYER = 3
 
 
 async def plain(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, ledger: Any, topic: str) -> None:
@@ -52,6 +69,64 @@ async def sensible(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, ledge
             await consumer.commit({tp: records[-1].offset + 1})
 
 
+async def ruled(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, ledger: Any, topic: str) -> None:
+    """As `sensible`, with some of the rules that its users would ask for next: unknown codes, taken ones, a limit per player.
+
+    Still without windows, pauses, voids, guessing, reversals, and safe ends; two processes may break the limit together.
+    """
+    while True:
+        for tp, records in (await consumer.getmany(timeout_ms=500, max_records=2_000)).items():
+            requests = [orjson.loads(record.value) for record in records]
+            async with ledger.transaction():
+                outcomes = await _decide(ledger, requests)
+            sent = [
+                await producer.send(topic, outcome, key=record.key, partition=tp.partition)
+                for record, outcome in zip(records, outcomes, strict=True)
+            ]
+            await asyncio.gather(*sent)
+            await consumer.commit({tp: records[-1].offset + 1})
+
+
+async def _decide(ledger: Any, requests: Sequence[dict[str, Any]]) -> list[bytes]:
+    codes = [request["code"] for request in requests]
+    issued = {row["code"]: row for row in await ledger.fetch(READ_CODES, codes)}
+    taken = {row["code"]: row["event_id"] for row in await ledger.fetch(READ_TAKEN, codes)}
+    counts = Counter(
+        {r["player_id"]: r["redeemed"] for r in await ledger.fetch(READ_PLAYERS, [q["player_id"] for q in requests])}
+    )
+    rows, added, outcomes = [], Counter[str](), []
+    for request in requests:
+        code, event, player = request["code"], request["event_id"], request["player_id"]
+        name, about = "REDEEMED", issued.get(code)
+        if about is None:
+            name = "UNKNOWN_CODE"
+        elif code in taken:
+            name = "REDEEMED" if taken[code] == event else "ALREADY_REDEEMED"
+        elif counts[player] >= MOST_A_PLAYER:
+            name = "PLAYER_LIMIT_REACHED"
+        else:
+            taken[code] = event
+            counts[player] += 1
+            added[player] += 1
+            rows.append((code, request["platform"], event, player))
+        place = {"campaign_id": about["campaign_id"], "store_id": about["store_id"]} if about else {}
+        outcomes.append(orjson.dumps({**request, **place, "outcome": name}))
+    await ledger.executemany(INSERT, rows)
+    await ledger.executemany(COUNT_PLAYER, sorted(added.items()))
+    return outcomes
+
+
+async def fill_codes(url: str, rows: Sequence[tuple[str, str, str]]) -> None:
+    """What `ruled` looks codes up in: code, campaign, store."""
+    ledger = await asyncpg.connect(url, server_settings={"search_path": "redemption"})
+    try:
+        await ledger.execute(RULED_TABLES)
+        await ledger.copy_records_to_table("plain_codes", records=rows)
+        await ledger.execute("ANALYZE plain_codes")
+    finally:
+        await ledger.close()
+
+
 def _done(request: dict[str, Any], winners: set[tuple[str, str]]) -> str:
     return "INSERT 0 1" if (request["code"], request["event_id"]) in winners else "INSERT 0 0"
 
@@ -64,7 +139,7 @@ def _outcome(request: dict[str, Any], done: str) -> bytes:
 async def main(way: str) -> None:
     servers, prefix = os.environ["KAFKA_BOOTSTRAP_SERVERS"], os.environ["KAFKA_TOPIC_PREFIX"]
     ledger = await asyncpg.connect(os.environ["DATABASE_URL"], server_settings={"search_path": "redemption"})
-    await ledger.execute(TABLE)
+    await ledger.execute(f"{TABLE}; {RULED_TABLES}")
     consumer = AIOKafkaConsumer(
         f"{prefix}game.redemptions.v1",
         bootstrap_servers=servers,
@@ -76,7 +151,7 @@ async def main(way: str) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all")
     await consumer.start()
     await producer.start()
-    await {"plain": plain, "sensible": sensible}[way](consumer, producer, ledger, f"{prefix}promo.outcomes.v1")
+    await {"plain": plain, "sensible": sensible, "ruled": ruled}[way](consumer, producer, ledger, f"{prefix}promo.outcomes.v1")
 
 
 if __name__ == "__main__":

@@ -3,20 +3,22 @@
 import os
 from typing import Any
 
+from tests.bench.redemption_peers import fill_codes
 from tests.bench.redemption_pgbench import events_a_second
-from tests.bench.redemption_stage import Measured, backlog_for, measure, peers, services, stage
+from tests.bench.redemption_stage import CODES, Measured, backlog_for, measure, peers, services, stage
+from tests.integration.redemption.world import STORES_COUNT, codes_of
 
-EVENTS = int(os.environ.get("REDEMPTION_EVENTS", "150_000"))
-WARMING_EVENTS = 30_000
+EVENTS = int(os.environ.get("REDEMPTION_EVENTS", "300_000"))
+WARMING_EVENTS = 100_000
 """A broker that has just started compiles its code for a while."""
 
-PEER_EVENTS = {"plain": 2_000, "sensible": 100_000}
+PEER_EVENTS = {"plain": 2_000, "sensible": 100_000, "ruled": 100_000}
 
 
 async def run() -> dict[str, Any]:
     """One and two workers with everything on; two processes of each peer; pgbench over two connections."""
-    plain, sensible = await _peer("plain"), await _peer("sensible")
     await _service(1, events=WARMING_EVENTS)
+    plain, sensible, ruled = await _peer("plain"), await _peer("sensible"), await _peer("ruled")
     one, two = await _service(1), await _service(2)
     async with stage() as world:
         pgbench = await events_a_second(world)
@@ -30,6 +32,8 @@ async def run() -> dict[str, Any]:
         "times plain": round(two.rate / plain.rate, 1),
         "events a second, sensible, two processes": round(sensible.rate),
         "times sensible": round(two.rate / sensible.rate, 1),
+        "events a second, sensible with rules, two processes": round(ruled.rate),
+        "times sensible with rules": round(two.rate / ruled.rate, 1),
         "events a second, pgbench, two connections": round(pgbench),
         "share of pgbench": round(two.rate / pgbench, 2),
     }
@@ -44,6 +48,13 @@ async def _service(count: int, *, events: int = EVENTS) -> Measured:
 
 async def _peer(way: str) -> Measured:
     async with stage() as world:
+        if way == "ruled":
+            await fill_codes(world.database_url, _rows_of_codes())
         with peers(world, way, 2) as processes:
             await backlog_for(world, processes, PEER_EVENTS[way])
             return await measure(world, PEER_EVENTS[way], processes)
+
+
+def _rows_of_codes() -> list[tuple[str, str, str]]:
+    each = CODES // STORES_COUNT
+    return [(code, "spring", f"s-{number // each}") for number, code in enumerate(codes_of(range(1, CODES + 1)))]
