@@ -13,6 +13,9 @@ from shared.kafka.records import Record
 FETCH_BYTES: Final = 2 * 1024 * 1024
 """Two thousand requests with their keys and headers are about 600 KB; `getmany` gives no more than was fetched at once."""
 
+FETCH_WAIT_MILLISECONDS: Final = 25
+"""A partition whose records were taken is not asked for again before the fetch under way for the others has come back."""
+
 Apply = Callable[[int, Sequence[Record]], None]
 
 
@@ -26,6 +29,7 @@ def request_group(connection: KafkaConnection, loop: PartitionLoop, *, session_t
         session_timeout_ms=session_timeout_milliseconds,
         heartbeat_interval_ms=session_timeout_milliseconds // 5,
         max_partition_fetch_bytes=FETCH_BYTES,
+        fetch_max_wait_ms=FETCH_WAIT_MILLISECONDS,
     )
 
 

@@ -55,6 +55,16 @@ def consumer(connection: KafkaConnection, **settings: Any) -> AIOKafkaConsumer:
     return AIOKafkaConsumer(**_security(connection), **{**defaults, **settings})
 
 
+def fetch_partitions_apart(consumer: AIOKafkaConsumer) -> None:
+    """Lets no partition of a started consumer wait for another whose records are not taken yet.
+
+    aiokafka asks a broker for nothing more while it holds records of any partition that are younger than 0.1 s and not taken: a
+    loop that is busy with its batch keeps all others waiting. There is no setting for it (0.14). The attribute is read as well,
+    so that an upgrade that renames it is noticed.
+    """
+    consumer._fetcher._prefetch_backoff *= 0.0  # noqa: SLF001
+
+
 def producer(connection: KafkaConnection, **settings: Any) -> AIOKafkaProducer:
     """A producer that is not started; a record counts as written when all replicas in sync have it."""
     defaults = {

@@ -87,6 +87,7 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
         try:
             with clients.outside():
                 await consumer.start()
+            clients.fetch_partitions_apart(consumer)
             consumer.subscribe([self._connection.physical(self._topic)], listener=self)
             beside = [
                 asyncio.create_task(self._measure_lag(consumer), name=f"{self._group} lag"),
