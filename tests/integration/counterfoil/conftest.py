@@ -1,10 +1,7 @@
 """A whole running system for this folder's tests, and `counterfoil` as a process of its own on it."""
 
-import asyncio
-import json
 import os
-import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,43 +10,21 @@ import pytest
 import pytest_asyncio
 
 from tests.support.databases import Databases
+from tests.support.forked import Ended, Forking, forking
 from tests.support.system import TestSystem, system_of_its_own
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
-    """How a command ended."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandLine:
     """`counterfoil` in a folder, with the environment of a system."""
 
+    forking: Forking
     environment: Mapping[str, str]
     folder: Path
 
     async def __call__(self, *arguments: str | Path, **more: str) -> Ended:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "counterfoil",
-            *map(str, arguments),
-            env={**os.environ, **self.environment, **more},
-            cwd=self.folder,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await asyncio.wait_for(process.communicate(), 90)
-        return Ended(status=process.returncode or 0, out=out.decode(), err=err.decode())
+        environment = {**os.environ, **self.environment, **more}
+        return await self.forking.counterfoil(*map(str, arguments), environment=environment, folder=self.folder)
 
     async def done(self, *arguments: str | Path, **more: str) -> Ended:
         """Fails when the command did."""
@@ -79,5 +54,11 @@ async def system(
 
 
 @pytest.fixture(scope="session")
-def cli(system: TestSystem) -> CommandLine:
-    return CommandLine(environment=system.environment, folder=system.folder)
+def forked() -> Iterator[Forking]:
+    with forking() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def cli(system: TestSystem, forked: Forking) -> CommandLine:
+    return CommandLine(forking=forked, environment=system.environment, folder=system.folder)
