@@ -135,6 +135,7 @@ def _web(settings: RankingSettings, api: RankingApi, tokens: TokenDirectory, rea
         readiness=readiness,
         unavailable=is_unavailable,
         pages=pages,
+        requests_a_minute=settings.http_requests_a_minute,
     )
     allow_origins(app, settings.cors_origins)
     return app

@@ -70,6 +70,7 @@ class TopicFollower:
         self._apply = dict(topics)
         self._start_at = start_at
         self._followed: dict[TopicPartition, _Followed] = {}
+        self._at_end_as_of: dict[str | None, float] = {}
         self._consumer: AIOKafkaConsumer | None = None
         self._progress = asyncio.Condition()
         self._pauses = growing_pauses()
@@ -92,10 +93,16 @@ class TopicFollower:
 
     def seconds_since_end(self, topic: str | None = None) -> float:
         """How long ago the topic (or the least fresh of all) was known to be applied to its end; infinite before the first."""
+        as_of = self._at_end_as_of.get(topic)
+        if as_of is None:
+            as_of = self._at_end_as_of[topic] = self._least_fresh(topic)
+        return time.monotonic() - as_of
+
+    def _least_fresh(self, topic: str | None) -> float:
         followed = [f for f in self._followed.values() if topic in (None, f.topic)]
         if not followed or {f.topic for f in followed} != ({topic} if topic else set(self._apply)):
-            return float("inf")
-        return time.monotonic() - min(f.at_end_as_of for f in followed)
+            return float("-inf")
+        return min(f.at_end_as_of for f in followed)
 
     async def read_to_end(self, topic: str, *, as_of: float) -> None:
         """Returns when the topic is applied up to its end as of a moment of the monotonic clock, asking only where needed.
@@ -151,6 +158,7 @@ class TopicFollower:
                 is_new = topic in known_topics
                 start = first[tp] if is_new else self._start_at(topic, tp.partition, first[tp], ends[tp])
                 followed = self._followed[tp] = _Followed(topic, tp.partition, start, ends[tp])
+                self._at_end_as_of.clear()
             elif not first[tp] <= followed.position <= ends[tp]:
                 log.warning("the log does not hold the place", topic=followed.topic, partition=tp.partition)
                 followed.position = first[tp]
@@ -221,6 +229,7 @@ class TopicFollower:
         self._pauses = growing_pauses()
         for tp in partitions:
             self._followed[tp].at_end_as_of = max(asked_at, self._followed[tp].at_end_as_of)
+        self._at_end_as_of.clear()
         async with self._progress:
             self._progress.notify_all()
 

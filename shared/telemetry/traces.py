@@ -52,6 +52,11 @@ def end_traces() -> None:
         _tracing = None
 
 
+def are_on() -> bool:
+    """Whether requests are traced."""
+    return _tracing is not None
+
+
 @contextmanager
 def request_span(method: str, traceparent: str | None) -> Iterator[dict[str, Any]]:
     """The span of a request. What is put into the dictionary becomes its attributes; `http.route` its name."""

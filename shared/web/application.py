@@ -19,6 +19,7 @@ from shared.web.middleware import Unavailable, add_security_headers, around_requ
 from shared.web.openapi import docs_page, openapi_document
 from shared.web.pages import PAGE_POLICY, Pages
 from shared.web.problems import Problem
+from shared.web.repeating import Repeatable, Repeats
 from shared.web.routes import Route, parse_call, write_answer
 from shared.web.tokens import TokenDirectory
 
@@ -27,6 +28,7 @@ BODY_BYTES_LIMIT: Final = 32 * 1024 * 1024
 
 SHUTDOWN_SECONDS: Final = 5.0
 GUARD: Final = web.AppKey("guard", ConnectionGuard)
+REPEATS: Final = web.AppKey("repeats", Repeats)
 RATE_HEADERS: Final = web.RequestKey("rate_headers", dict[str, str])
 
 READY: Final = metrics.gauge("ready", "1 while the service can do its work; /readyz says why not")
@@ -57,11 +59,11 @@ def build_web_app(
     """
     guard, rate = ConnectionGuard(), RateLimit(requests_a_minute)
     app = web.Application(client_max_size=BODY_BYTES_LIMIT, middlewares=[guard.watch, around_requests(unavailable)])
-    app[GUARD] = guard
+    app[GUARD], app[REPEATS] = guard, Repeats(tokens, rate, guard)
     app.on_response_prepare.append(add_security_headers)
     app.on_response_prepare.append(_add_rate_headers)
     for route in routes:
-        app.router.add_route(route.method, route.path, _handler(route, tokens, rate))
+        app.router.add_route(route.method, route.path, _handler(route, tokens, rate, app[REPEATS]))
     _add_probes(app, readiness)
     _add_documents(app, description, routes)
     app.router.add_get("/assets/{name:.+}", pages.asset)
@@ -75,6 +77,8 @@ async def serving(app: web.Application, *, host: str, port: int) -> AsyncIterato
     await runner.setup()
     try:
         listener = _listen(host, port)
+        if runner.server is not None and REPEATS in app:
+            runner.server.request_handler = app[REPEATS].around(runner.server.request_handler)
         await web.SockSite(runner, listener, backlog=1024).start()
         watching = asyncio.create_task(app[GUARD].run(runner.server), name="slow clients") if runner.server else None
         shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host  # noqa: S104 (compared, not bound)
@@ -102,14 +106,17 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _handler(route: Route, tokens: TokenDirectory, rate: RateLimit) -> Any:
+def _handler(route: Route, tokens: TokenDirectory, rate: RateLimit, repeats: Repeats) -> Any:
     async def handle(request: web.Request) -> web.StreamResponse:
         principal = await principal_of(route, request, tokens)
         if principal is not None:
             allowed, request[RATE_HEADERS] = rate.count(principal.token_id, time.time())
             if not allowed:
                 raise Problem(HTTPStatus.TOO_MANY_REQUESTS, "This token asks too often; wait as Retry-After says")
-        return write_answer(route, await route.handler(await parse_call(route, request, principal)))
+        response = write_answer(route, await route.handler(await parse_call(route, request, principal)))
+        if isinstance(response, Repeatable):
+            response.keep = repeats.keep
+        return response
 
     return handle
 

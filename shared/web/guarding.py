@@ -54,6 +54,13 @@ class ConnectionGuard:
         finally:
             seen.since, seen.request, seen.served = time.monotonic(), None, True
 
+    def served(self, protocol: Any) -> None:
+        """Notes a request that was taken and answered at once, without the middleware."""
+        seen, now = self._seen.get(protocol), time.monotonic()
+        if seen is None:
+            seen = self._seen[protocol] = _Seen(since=now)
+        seen.since, seen.served = now, True
+
     async def run(self, server: web.Server) -> None:
         """Looks at every connection once a second until it is cancelled."""
         while True:

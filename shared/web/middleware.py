@@ -1,7 +1,6 @@
 """What happens around every request: its id, its token, errors as problems, metrics, one log line, headers."""
 
 import time
-import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -11,16 +10,15 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from shared.telemetry import metrics, traces
+from shared.telemetry import traces
+from shared.web.noting import note, template_of
 from shared.web.pages import CSRF_HEADER, TOKEN_COOKIE, csrf_of
 from shared.web.problems import Problem, not_found
+from shared.web.repeating import new_request_id
 from shared.web.routes import Route
 from shared.web.tokens import Principal, TokenDirectory
 
 log = structlog.get_logger(__name__)
-
-REQUESTS: Final = metrics.counter("http_requests_total", "Requests answered", ("method", "route", "status"))
-DURATION: Final = metrics.seconds("http_request_seconds", "From a request's head to its answer's end", ("method", "route"))
 
 SECURITY_HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -44,14 +42,14 @@ def around_requests(unavailable: Unavailable) -> Middleware:
     @web.middleware
     async def answer(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
-        request_id = request.headers.get("X-Request-Id", "")[:64] or uuid.uuid4().hex
+        request_id = request.headers.get("X-Request-Id", "")[:64] or new_request_id()
         structlog.contextvars.bind_contextvars(request_id=request_id if request_id.isprintable() else "unprintable")
         with traces.request_span(request.method, request.headers.get(traces.HEADER)) as told:
             response = await _answer(request, handler, unavailable)
-            told |= {"http.route": _template(request), "http.response.status_code": response.status, "request_id": request_id}
+            told |= {"http.route": template_of(request), "http.response.status_code": response.status, "request_id": request_id}
         if STREAMING in request and not response.prepared:
             _cut_off(request)
-        _note(request, response.status, time.perf_counter() - started)
+        note(request.method, template_of(request), response.status, time.perf_counter() - started, request_id)
         if not response.prepared:
             response.headers["X-Request-Id"] = request_id
         return response
@@ -110,14 +108,14 @@ async def _answer(request: web.Request, handler: Handler, unavailable: Unavailab
         allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
         return Problem(error.status, _http_detail(error), headers=allow).response()
     except (ConnectionResetError, ConnectionAbortedError):
-        log.info("client left", route=_template(request))
+        log.info("client left", route=template_of(request))
         return web.Response(status=CLIENT_LEFT)
     except Exception as error:
         if unavailable(error):
-            log.warning("unavailable", route=_template(request), error=f"{type(error).__name__}: {error}")
+            log.warning("unavailable", route=template_of(request), error=f"{type(error).__name__}: {error}")
             detail = "A part of the system is away for the moment; nothing was lost, try again"
             return Problem(HTTPStatus.SERVICE_UNAVAILABLE, detail, headers={"Retry-After": "2"}).response()
-        log.exception("request failed", method=request.method, route=_template(request))
+        log.exception("request failed", method=request.method, route=template_of(request))
         return Problem(HTTPStatus.INTERNAL_SERVER_ERROR, "Something went wrong here; it has been logged").response()
 
 
@@ -136,16 +134,3 @@ def _http_detail(error: web.HTTPException) -> str:
         case HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return "The body is too large"
     return error.reason
-
-
-def _template(request: web.Request) -> str:
-    resource = request.match_info.route.resource
-    return resource.canonical if resource is not None else "(none)"
-
-
-def _note(request: web.Request, status: int, seconds: float) -> None:
-    template = _template(request)
-    REQUESTS.labels(request.method, template, str(status)).inc()
-    DURATION.labels(request.method, template).observe(seconds)
-    if template not in ("/livez", "/readyz", "/metrics"):
-        log.info("request", method=request.method, route=template, status=status, milliseconds=round(seconds * 1000, 1))

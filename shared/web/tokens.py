@@ -58,7 +58,7 @@ class TokenDirectory:
         self._refresh = refresh
         self._age_seconds = age_seconds
         self._by_id: dict[str, Token] = {}
-        self._by_hash: dict[str, Token] = {}
+        self._by_hash: dict[str, tuple[Token, Principal]] = {}
 
     def apply(self, _partition: int, records: Sequence[TokenRecord]) -> None:
         """Takes the next records of the topic; a lower revision than the one known is ignored."""
@@ -74,7 +74,8 @@ class TokenDirectory:
             if known is None or token.revision >= known.revision:
                 if known is not None:
                     self._by_hash.pop(known.sha256, None)
-                self._by_id[token.id] = self._by_hash[token.sha256] = token
+                self._by_id[token.id] = token
+                self._by_hash[token.sha256] = token, Principal(token.id, token.scopes)
 
     @property
     def stale(self) -> bool:
@@ -85,12 +86,14 @@ class TokenDirectory:
 
         An unknown token makes the topic be read to its end once: it may have been made a moment ago.
         """
-        digest = hash_token(text)
-        token = self._by_hash.get(digest)
-        if token is None:
+        if hash_token(text) not in self._by_hash:
             await self._refresh()
-            token = self._by_hash.get(digest)
-        return None if token is None or _has_ended(token, now) else Principal(token.id, token.scopes)
+        return self.find(text, now=now)
+
+    def find(self, text: str, *, now: datetime) -> Principal | None:
+        """The principal of a token that is known already and has not ended."""
+        known = self._by_hash.get(hash_token(text))
+        return None if known is None or _has_ended(known[0], now) else known[1]
 
     def holds(self, principal: Principal, *, now: datetime) -> bool:
         """Whether a principal's token is still good; for streams, which may outlive it."""
@@ -99,5 +102,5 @@ class TokenDirectory:
 
 
 def _has_ended(token: Token, now: datetime) -> bool:
-    ends = (token.revoked_at, token.expires_at)
-    return any(end is not None and end <= now for end in ends)
+    revoked_at, expires_at = token.revoked_at, token.expires_at
+    return (revoked_at is not None and revoked_at <= now) or (expires_at is not None and expires_at <= now)

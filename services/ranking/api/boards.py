@@ -13,6 +13,7 @@ from services.ranking.handlers.answers import Answers, Rendered, UnknownName, Wa
 from services.ranking.handlers.certified_answers import CertifiedAnswers
 from services.ranking.handlers.live import LiveBoards
 from shared.web.problems import invalid_field, not_found
+from shared.web.repeating import Repeatable
 from shared.web.routes import Call, NoFields
 from shared.web.tokens import Principal, TokenDirectory
 
@@ -33,7 +34,7 @@ class RankingApi:
         with _problems():
             wanted = await self._wanted(call)
             rendered = self._answers.leaderboard(wanted, offset=query.offset, limit=query.limit, now=now)
-        return self._answer(call.request, rendered, now)
+        return self._answer(call, rendered, now)
 
     async def live(self, call: Call[LeaderboardQuery, NoFields]) -> web.StreamResponse:
         query = call.query
@@ -61,7 +62,7 @@ class RankingApi:
             if not self._may_see(call.caller, store_id):
                 raise UnknownName("store")
             rendered = self._answers.standing(wanted, store_id, around=call.query.around, now=now)
-        return self._answer(call.request, rendered, now)
+        return self._answer(call, rendered, now)
 
     async def standings(self, call: Call[BoardQuery, StoreList]) -> Any:
         with _problems():
@@ -94,12 +95,15 @@ class RankingApi:
         with _problems():
             return self._answers.history(call.path["campaign_id"], call.path["store_id"], now=datetime.now(UTC))
 
-    def _answer(self, request: web.Request, rendered: Rendered, now: datetime) -> web.Response:
+    def _answer(self, call: Call[Any, Any], rendered: Rendered, now: datetime) -> web.Response:
         headers = {"ETag": f'W/"{rendered.version}"', "Cache-Control": "private, no-cache"}
-        if _is_known(request, rendered.version):
-            return web.Response(status=HTTPStatus.NOT_MODIFIED, headers=headers)
-        body = rendered.at(self._answers.as_of(now), now)
-        return web.Response(body=body, content_type="application/json", headers=headers)
+        again = self._answers.again(call.path["campaign_id"], rendered, made_at=now)
+        if _is_known(call.request, rendered.version):
+            return Repeatable(
+                again=lambda now: None if again(now) is None else (), status=HTTPStatus.NOT_MODIFIED, headers=headers
+            )
+        headers["Content-Type"] = "application/json"
+        return Repeatable(again=again, body=rendered.at(self._answers.as_of(now), now), headers=headers)
 
     async def _wanted(self, call: Call[Any, Any]) -> Wanted:
         """The board that a query means, with the certificates that it is made from at hand."""

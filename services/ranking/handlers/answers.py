@@ -25,7 +25,6 @@ from services.ranking.handlers.bodies import (
     Standing,
     Standings,
 )
-from shared.contracts.codec import format_time
 
 _FRESHNESS_OF: Final = b'"as_of":%s,"lag_seconds":0'
 _KEPT_ANSWERS: Final = 10_000
@@ -60,6 +59,9 @@ class Wanted:
     by: Measure = Measure.COUNT
 
 
+Again = Callable[[datetime], tuple[bytes, ...] | None]
+
+
 @dataclass(frozen=True, slots=True)
 class Rendered:
     """An answer's bytes for one version, cut where the answer's own time goes in. The version is its ETag."""
@@ -68,13 +70,16 @@ class Rendered:
     before: bytes
     after: bytes
 
+    def parts(self, as_of: datetime, now: datetime) -> tuple[bytes, bytes, bytes]:
+        return self.before, freshness(as_of, now), self.after
+
     def at(self, as_of: datetime, now: datetime) -> bytes:
-        return b"%s%s%s" % (self.before, freshness(as_of, now), self.after)
+        return b"".join(self.parts(as_of, now))
 
 
 def freshness(as_of: datetime, now: datetime) -> bytes:
     """`"as_of":"…","lag_seconds":0.12`"""
-    return b'"as_of":"%s","lag_seconds":%.3f' % (format_time(as_of).encode(), max(0.0, (now - as_of).total_seconds()))
+    return b'"as_of":%s,"lag_seconds":%.3f' % (msgspec.json.encode(as_of), max(0.0, (now - as_of).total_seconds()))
 
 
 class Answers:
@@ -169,6 +174,18 @@ class Answers:
             chains=sorted({facts.chain for facts in shown if facts.chain}),
             peers=sorted({facts.peer_group for facts in shown if facts.peer_group}),
         )
+
+    def again(self, campaign_id: str, rendered: Rendered, *, made_at: datetime) -> Again:
+        """Tells, of a later moment, the bytes of an answer that was made now, None once the boards may say something else."""
+        boards, generation = self._boards, self._boards.generation
+        campaign = self._campaign(campaign_id)
+        midnight = campaign.local_days.ends_at(campaign.today(made_at))
+
+        def at(now: datetime) -> tuple[bytes, ...] | None:
+            still = boards.generation == generation and now < midnight
+            return rendered.parts(boards.as_of(now), now) if still else None
+
+        return at
 
     def as_of(self, now: datetime) -> datetime:
         return self._boards.as_of(now)

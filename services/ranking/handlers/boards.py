@@ -46,6 +46,7 @@ Value = TypeVar("Value", bound=_Revised)
 class Boards:
     """The campaigns, stores and scores that this copy answers from. Nothing here waits: it is changed between two reads.
 
+    `generation` grows with every refresh: until then, and until midnight, the same question has the same answer.
     `seconds_since_end` tells how long ago the outcomes topic was known to be applied to its end; its follower gives it.
     """
 
@@ -65,6 +66,7 @@ class Boards:
         self._changed = asyncio.Event()
         self._refreshed = asyncio.Event()
         self._as_of: datetime | None = None
+        self.generation = 0
 
     async def load(self, places: Mapping[int, Place], rows: AsyncIterator[ScoreRow]) -> None:
         """Takes a snapshot in place of what was counted so far; following has to begin at its places.
@@ -161,6 +163,7 @@ class Boards:
         for campaign in self.campaigns.values():
             campaign.refresh(campaign.today(now))
         self._as_of = as_of
+        self.generation += 1
         self._changed.clear()
         told, self._refreshed = self._refreshed, asyncio.Event()
         told.set()

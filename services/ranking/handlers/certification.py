@@ -60,6 +60,8 @@ class Certificates:
     async def learn(self) -> None:
         """Looks for certificates that were made since the last time, and freezes the windows of the boards that are shown."""
         for certificate in await self._store.read_certificates(self._newest - LATE_COMMITS):
+            if (certificate.campaign_id, certificate.period) not in self._known:
+                self._boards.note_change()
             self._known[certificate.campaign_id, certificate.period] = certificate
             self._newest = max(self._newest, certificate.certified_at)
         now = datetime.now(UTC)
