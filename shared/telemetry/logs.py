@@ -6,6 +6,13 @@ from typing import Any
 
 import structlog
 
+_threshold = logging.NOTSET
+
+
+def are_told(level: int) -> bool:
+    """Whether this process writes lines of the level; for what comes so often that even asking to write costs too much."""
+    return level >= _threshold
+
 
 def configure_logs(*, service: str, level: str, log_format: str) -> None:
     """Sends this process's logs to standard error, JSON lines or text for people; libraries' logs go the same way.
@@ -23,7 +30,8 @@ def configure_logs(*, service: str, level: str, log_format: str) -> None:
         if log_format == "json"
         else [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
     )
-    threshold = logging.getLevelNamesMapping()[level.upper()]
+    global _threshold
+    threshold = _threshold = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*shared, *last],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),

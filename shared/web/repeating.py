@@ -5,7 +5,7 @@ repeated answer has the same headers; what a request has to pass is passed every
 been revoked), the rate limit counts, metrics, the log line, the request's id and the guard of its connection are the same.
 """
 
-import os
+import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -25,21 +25,19 @@ from shared.web.tokens import Principal, TokenDirectory
 
 MOST_KEPT: Final = 1_000
 LONGEST_TARGET: Final = 500
-ASKED_ANEW: Final = (hdrs.COOKIE, hdrs.EXPECT, hdrs.UPGRADE)
-"""Headers of requests that always go to their route: their answer may depend on more than a repeat looks at."""
-
 OF_ONE_ANSWER: Final = frozenset({"content-length", "date", "x-request-id", "ratelimit", "ratelimit-policy", "connection"})
 
 Again = Callable[[datetime], tuple[bytes, ...] | None]
 """The body of the answer now, in parts; None when the route has to be asked anew."""
 
 Handler = Callable[[Any], Awaitable[web.StreamResponse]]
-Question = tuple[str, Principal, str | None, str | None]
+Question = tuple[str, str, str | None, str | None]
+"""Target, token id, origin, and the version that the caller has."""
 
 
 def new_request_id() -> str:
     """32 hexadecimal digits at random."""
-    return os.urandom(16).hex()
+    return f"{random.getrandbits(128):032x}"
 
 
 class Repeatable(web.Response):
@@ -60,6 +58,7 @@ class Repeatable(web.Response):
 
 @dataclass(frozen=True, slots=True)
 class _Repeat:
+    principal: Principal
     template: str
     status: int
     head: bytes
@@ -106,46 +105,51 @@ class Repeats:
 
     def keep(self, request: web.BaseRequest, response: Repeatable) -> None:
         """Keeps an answer whose head was just sent."""
-        question = self._question(request, datetime.now(UTC))
-        if question is None or len(question[0]) > LONGEST_TARGET or not isinstance(request, web.Request):
+        found = self._question(request, datetime.now(UTC))
+        if found is None or len(request.raw_path) > LONGEST_TARGET or not isinstance(request, web.Request):
             return
         lines = [f"HTTP/1.1 {response.status} {response.reason}"]
         lines += [f"{name}: {value}" for name, value in response.headers.items() if name.lower() not in OF_ONE_ANSWER]
         if len(self._kept) >= MOST_KEPT:
             self._kept.clear()
+        principal, question = found
         head = "\r\n".join(lines).encode("utf-8", "surrogateescape")
-        self._kept[question] = _Repeat(template_of(request), response.status, head, response.again)
+        self._kept[question] = _Repeat(principal, template_of(request), response.status, head, response.again)
 
     def _repeat(self, request: web.BaseRequest) -> bytes | None:
         """The whole answer as bytes, None where the route is to be asked."""
         started, now = time.perf_counter(), datetime.now(UTC)
-        question = self._question(request, now)
-        kept = None if question is None else self._kept.get(question)
-        request_id = request.headers.get("X-Request-Id", "")[:64] or new_request_id()
-        if question is None or kept is None or not request_id.isprintable():
+        found = self._question(request, now)
+        if found is None:
+            return None
+        principal, question = found
+        kept = self._kept.get(question)
+        if kept is None or kept.principal is not principal:
             return None
         body = kept.again(now)
         if body is None:
             del self._kept[question]
             return None
-        allowed, rate_headers = self._rate.count(question[1].token_id, now.timestamp())
-        if not allowed:
+        request_id = request.headers.get("X-Request-Id", "")[:64] or new_request_id()
+        allowed, rate_headers = self._rate.count(principal.token_id, now.timestamp())
+        if not allowed or not request_id.isprintable():
             return None
         self._guard.served(request.protocol)
         note("GET", kept.template, kept.status, time.perf_counter() - started, request_id)
         return b"".join((kept.head, self._own_lines(kept, body, request_id, rate_headers), *body))
 
-    def _question(self, request: web.BaseRequest, now: datetime) -> Question | None:
+    def _question(self, request: web.BaseRequest, now: datetime) -> tuple[Principal, Question] | None:
+        """Who asks, and what; None for what always goes to its route."""
         headers = request.headers
         if request.method != "GET" or request.version != HttpVersion11 or not request.keep_alive or request.body_exists:
             return None
         kind, _, text = headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-        if kind.lower() != "bearer" or any([name in headers for name in ASKED_ANEW]):  # noqa: C419 (a third of the time)
+        if kind.lower() != "bearer" or hdrs.COOKIE in headers or hdrs.EXPECT in headers or hdrs.UPGRADE in headers:
             return None
         principal = self._tokens.find(text.strip(), now=now)
         if principal is None:
             return None
-        return request.raw_path, principal, headers.get(hdrs.ORIGIN), headers.get(hdrs.IF_NONE_MATCH)
+        return principal, (request.raw_path, principal.token_id, headers.get(hdrs.ORIGIN), headers.get(hdrs.IF_NONE_MATCH))
 
     def _own_lines(self, kept: _Repeat, body: tuple[bytes, ...], request_id: str, rate_headers: dict[str, str]) -> bytes:
         second = int(time.time())
