@@ -1,4 +1,4 @@
-"""Ranking stays exact while its copies are killed, halted and joined, and while Postgres is away."""
+"""Ranking stays exact while its copies are killed, halted and joined."""
 
 import asyncio
 import random
@@ -7,17 +7,14 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Self
-from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 
 from shared.environment import KafkaConnection
 from shared.kafka.publishing import Publisher
-from tests.integration.ranking.processes import copy_of_ranking, is_ready
+from tests.integration.ranking.processes import copy_of_ranking
 from tests.integration.ranking.system import (
     Database,
-    Reader,
     Topics,
     ranking,
     redeemed,
@@ -25,7 +22,6 @@ from tests.integration.ranking.system import (
     until_folded,
     until_scores,
 )
-from tests.support.polling import poll_until
 from tests.unit.ranking.plain import Counted
 
 STORES = ("s-1", "s-2", "s-3")
@@ -144,73 +140,3 @@ async def test_a_copy_that_was_halted_and_thinks_it_still_owns_its_partitions_do
             for reader in (zombie.reader, other):
                 await until_scores(reader, expected)
             await until_folded(url, expected)
-
-
-async def test_reads_go_on_without_postgres_and_nothing_is_lost(
-    kafka: KafkaConnection, database: Database, topics: Topics
-) -> None:
-    url = await database("ranking")
-    async with Wire(url) as wire, ranking(kafka, wire.url, **OFTEN) as reader:
-        await topics.outcomes(0, [redeemed("s-1")])
-        await until_folded(url, {"s-1": 1})
-        await wire.cut()
-        await poll_until(lambda: not_ready(reader, "postgres"), what="a readiness that says so")
-        await topics.outcomes(0, [redeemed("s-1"), redeemed("s-2")])
-        await until_scores(reader, {"s-1": 2, "s-2": 1})
-        assert (await reader.leaderboard())["lag_seconds"] < 5
-        await wire.mend()
-        await poll_until(lambda: is_ready(reader), what="readiness")
-        await until_folded(url, {"s-1": 2, "s-2": 1})
-
-
-async def not_ready(reader: Reader, check: str) -> bool:
-    async with reader.session.get(f"{reader.url}/readyz") as response:
-        return response.status == 503 and check in (await response.json())["problems"]
-
-
-class Wire:
-    """A TCP connection to a server that can be cut: what is open is closed, what is new is refused."""
-
-    def __init__(self, url: str) -> None:
-        self._at = urlsplit(url)
-        self._server: asyncio.Server | None = None
-        self._port = 0
-        self._writers: set[asyncio.StreamWriter] = set()
-
-    @property
-    def url(self) -> str:
-        """The address that leads through the wire."""
-        login = self._at.netloc.rsplit("@", 1)[0]
-        return urlunsplit(self._at._replace(netloc=f"{login}@127.0.0.1:{self._port}"))
-
-    async def __aenter__(self) -> Self:
-        await self.mend()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.cut()
-
-    async def mend(self) -> None:
-        self._server = await asyncio.start_server(self._carry, "127.0.0.1", self._port)
-        self._port = self._server.sockets[0].getsockname()[1]
-
-    async def cut(self) -> None:
-        if self._server is not None:
-            self._server.close()
-        for writer in self._writers:
-            writer.transport.abort()
-
-    async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection(self._at.hostname, self._at.port)
-        self._writers |= {writer, far_writer}
-        await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
-
-
-async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while data := await reader.read(65_536):
-            writer.write(data)
-            await writer.drain()
-    except ConnectionError:
-        pass
-    writer.close()
