@@ -15,7 +15,7 @@ from services.ranking.api.boards import RankingApi
 from services.ranking.api.cors import allow_origins
 from services.ranking.api.pages import Portal
 from services.ranking.api.routes import routes
-from services.ranking.consumer import GROUP, OutcomeFold, OutcomesIntoMemory, learn_campaigns, reference_topics
+from services.ranking.consumer import OutcomeFold, OutcomesIntoMemory, learn_campaigns, outcome_group, reference_topics
 from services.ranking.domain.calendar import EPOCH, Window
 from services.ranking.handlers import recounting
 from services.ranking.handlers.answers import Answers
@@ -31,7 +31,7 @@ from services.ranking.settings import RankingSettings
 from services.ranking.store.certificates import CertificateStore
 from services.ranking.store.rebuilding import RebuildRunning, RebuildStore
 from services.ranking.store.scores import ScoreStore
-from shared.contracts.topics import CAMPAIGNS, OUTCOMES, TOKENS
+from shared.contracts.topics import CAMPAIGNS, TOKENS
 from shared.kafka.following import TopicFollower
 from shared.kafka.groups import PartitionGroup
 from shared.kafka.inspecting import LogInspector
@@ -84,7 +84,7 @@ async def running(settings: RankingSettings) -> AsyncIterator[RunningService]:
         memory = OutcomesIntoMemory(settings.kafka, scores, boards)
         folder = Folder(scores, boards.roster.index, interval_seconds=settings.ranking_fold_seconds)
         fold = OutcomeFold(folder, boards, learn=learn_campaigns(reference))
-        group = PartitionGroup(settings.kafka, topic=OUTCOMES.name, group=GROUP, run_partition=fold.run_partition)
+        group = outcome_group(settings.kafka, fold, session_timeout_milliseconds=settings.ranking_session_timeout_milliseconds)
         certificates = Certificates(certificate_store, boards)
         late = timedelta(hours=settings.ranking_late_hours)
         certifier = Certifier(certificate_store, boards, certificates, inspector, late=late)

@@ -15,6 +15,7 @@ from shared.contracts.topics import BATCHES, CAMPAIGNS, OUTCOMES, STORES, TOKENS
 from shared.environment import KafkaConnection
 from shared.kafka.errors import OutOfRange, PartitionStopped, Retryable
 from shared.kafka.following import Apply, TopicFollower
+from shared.kafka.groups import HEARTBEAT_MILLISECONDS, PartitionGroup
 from shared.kafka.reading import PartitionReader
 from shared.lifecycle import background
 from shared.postgres.errors import is_retryable
@@ -50,6 +51,18 @@ def learn_campaigns(follower: TopicFollower) -> Learn:
             await follower.read_to_end(CAMPAIGNS.name, as_of=time.monotonic())
 
     return learn
+
+
+def outcome_group(connection: KafkaConnection, fold: "OutcomeFold", *, session_timeout_milliseconds: int) -> PartitionGroup:
+    """The folds of the partitions that this copy is given."""
+    return PartitionGroup(
+        connection,
+        topic=OUTCOMES.name,
+        group=GROUP,
+        run_partition=fold.run_partition,
+        session_timeout_ms=session_timeout_milliseconds,
+        heartbeat_interval_ms=min(HEARTBEAT_MILLISECONDS, session_timeout_milliseconds // 5),
+    )
 
 
 class OutcomesIntoMemory:

@@ -17,6 +17,12 @@ class RankingSettings(ServiceSettings):
     ranking_refresh_seconds: float = Field(
         default=0.2, gt=0, le=5, description="Least time between two refreshes of the boards"
     )
+    ranking_session_timeout_milliseconds: int = Field(
+        default=10_000,
+        ge=1_000,
+        le=300_000,
+        description="After this long without a sign of life a copy's partitions are given away",
+    )
     ranking_late_hours: float = Field(
         default=24.0, ge=0, le=24 * 60, description="How long after its end late events still count for a window"
     )

@@ -25,7 +25,8 @@ from tests.integration.ranking.system import (
 from tests.unit.ranking.plain import Counted
 
 STORES = ("s-1", "s-2", "s-3")
-OFTEN = {"RANKING_FOLD_SECONDS": "0.05"}
+OFTEN = {"RANKING_FOLD_SECONDS": "0.05", "RANKING_SESSION_TIMEOUT_MILLISECONDS": "2000"}
+"""A dead copy's partitions are given away after two seconds instead of ten."""
 
 
 @pytest.fixture
