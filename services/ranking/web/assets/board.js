@@ -107,8 +107,11 @@
       this.target.textContent = `as of \u2068${clock.format(this.asOf)}\u2069 · ${behind} s behind${reason}`;
       this.target.classList.toggle("late", late || this.interrupted);
     }
+    /** Nothing more will come: what was said of freshness is taken away. */
     stop() {
       clearInterval(this.timer);
+      this.target.textContent = "";
+      this.target.classList.remove("late");
     }
   }
 
@@ -211,13 +214,17 @@
       background: var(--counterfoil-ground, light-dark(#fbfaf7, #14171a)); font: 16px/1.5 system-ui, sans-serif;
       font-variant-numeric: tabular-nums; }
     table { width: 100%; border-collapse: collapse; }
-    th { font-size: 14px; font-weight: 400; text-align: start; padding: 4px; }
+    p { margin: 0; padding: 12px 4px; }
+    th { font-size: 14px; font-weight: 400; text-align: start; padding: 8px 4px; color: light-dark(#5a5f66, #a7abb0); }
     td { padding: 8px 4px; border-block-start: 1px solid light-dark(#d9d5cc, #2c3238); }
     td.name { width: 100%; overflow-wrap: anywhere; }
     .figure { text-align: end; white-space: nowrap; }
-    tr.marked td { font-weight: 600; background: light-dark(#e9f1ec, #1c2a25); }
+    tr.marked td { background: light-dark(#e9f1ec, #1c2a25); }
+    tr.marked td.name { font-weight: 600; }
     .up { color: var(--counterfoil-accent, light-dark(#0b6e4f, #5cc9a0)); }
-    .fresh { margin: 4px; font-size: 14px; color: light-dark(#5a5f66, #a7abb0); }
+    .down { color: light-dark(#5a5f66, #a7abb0); }
+    .fresh { padding: 4px; font-size: 14px; color: light-dark(#5a5f66, #a7abb0); }
+    .fresh:empty { display: none; }
     .fresh.late { color: light-dark(#8a5a00, #e5b567); }
     .ghost span { display: inline-block; width: 60%; height: 12px; border-radius: 6px; background: light-dark(#d9d5cc, #2c3238); }
     .unseen { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }`;
@@ -275,8 +282,11 @@
     }
 
     tell(state) {
-      if (state.problem) this.rows.replaceChildren(element("p", { role: "alert", textContent: state.problem }));
-      else this.freshness.interrupt();
+      if (!state.problem) this.freshness.interrupt();
+      else {
+        this.rows.replaceChildren(element("p", { role: "alert", textContent: state.problem }));
+        if (state.status < 500) this.freshness.stop();
+      }
     }
   }
 

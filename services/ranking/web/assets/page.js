@@ -17,6 +17,9 @@
   /** The date of a moment in a zone, as the routes take it. */
   const localDay = (moment, zone) => new Intl.DateTimeFormat("en-CA", { timeZone: zone }).format(new Date(moment));
 
+  /** A zone as its shopkeepers would say it: the city that it is named after. */
+  const zoneWords = (zone) => (zone.includes("/") ? `${zone.split("/").at(-1).replaceAll("_", " ")} time` : zone);
+
   function scopeOptions({ regions, chains, peers }) {
     const groups = { Regions: ["region", regions], Chains: ["chain", chains], "Similar stores": ["peer", peers] };
     return Object.entries(groups).filter(([, [, names]]) => names.length).map(([label, [kind, names]]) =>
@@ -33,5 +36,5 @@
     }
   }
 
-  window.CounterfoilPage = { ask, localDay, scopeOptions, share };
+  window.CounterfoilPage = { ask, localDay, scopeOptions, share, zoneWords };
 })();

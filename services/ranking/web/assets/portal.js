@@ -2,7 +2,7 @@
 "use strict";
 (() => {
   const { drawGhost, drawRows, element, follow, Freshness, movementParts, number } = window.Counterfoil;
-  const { ask, localDay, scopeOptions, share } = window.CounterfoilPage;
+  const { ask, localDay, scopeOptions, share, zoneWords } = window.CounterfoilPage;
   const { drawSeal, emptyWords, factsSentence, gapSentence, named, rankSentence, unrankedWords } = window.CounterfoilWords;
   const PAGE_ROWS = 50;
   const MOST_ROWS = 1000;
@@ -72,7 +72,7 @@
 
   /** What the table says it is: days, stores and period, for who cannot see the controls around it. */
   const caption = () =>
-    `${find("board-name").textContent}, ${find("scope").selectedOptions[0]?.textContent ?? shown.scope}, ${find("period").textContent}`;
+    `${find("board-name").textContent}, ${find("scope").selectedOptions[0]?.textContent ?? shown.scope}, ${[...find("period").children].map((one) => one.textContent).join(", ")}`;
 
   function drawBoard() {
     const { board } = state;
@@ -98,7 +98,7 @@
     const zone = campaign()?.time_zone;
     const day = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeZone: zone });
     const days = day.formatRange(new Date(starts_at), new Date(new Date(ends_at) - 1));
-    find("period").textContent = `\u2068${days}\u2069 · ${zone}`;
+    find("period").replaceChildren(named(days), element("small", { textContent: zoneWords(zone) }));
     const today = new Intl.DateTimeFormat("en-CA", { timeZone: zone }).format(new Date());
     find("later").disabled = shown.window === "all" || localDay(ends_at, zone) > today;
     find("earlier").disabled = shown.window === "all" || new Date(starts_at) <= new Date(campaign()?.starts_at);
@@ -151,7 +151,7 @@
   function drawMine(standing) {
     find("mine-name").replaceChildren(named(standing.store_name));
     const rank = find("mine-rank");
-    if (standing.rank === null) rank.replaceChildren("–", element("small", { textContent: unrankedWords(standing) }));
+    if (standing.rank === null) rank.replaceChildren(element("span", { className: "none", textContent: "–" }), element("small", { textContent: unrankedWords(standing) }));
     else {
       const [, said, name] = movementParts(standing.movement);
       const moved = element("small", { className: name, textContent: ` · ${said === "new" ? "new here" : said}` });

@@ -43,16 +43,16 @@
     const parts = [`${number.format(score)} redeemed`];
     if (rate) parts.push(percent.format(rate));
     if (best) parts.push(`best all-time rank ${number.format(best)}`);
-    if (percentile) parts.push(`better than or level with ${number.format(Math.floor(percentile))} % of stores`);
+    if (percentile && percentile < 100) parts.push(`better than or level with ${number.format(Math.floor(percentile))} % of stores`);
     return parts.join(" · ");
   }
 
   /** The seal of a certified window: that it is final, its hash once it is known, and what came in later. */
   function drawSeal(target, hash, adjustments) {
-    const said = [element("strong", { textContent: "Certified. " }), "This result is final."];
-    if (hash) said.push(" Hash ", element("code", { textContent: hash }));
+    const said = [element("p", {}, element("strong", { textContent: "Certified. " }), "This result is final.")];
+    if (hash) said.push(element("p", {}, "Hash ", element("code", { textContent: hash })));
     const open = target.querySelector("details")?.open ?? false;
-    target.replaceChildren(element("p", {}, ...said), ...(adjustments.length ? [laterChanges(adjustments, open)] : []));
+    target.replaceChildren(...said, ...(adjustments.length ? [laterChanges(adjustments, open)] : []));
   }
 
   function laterChanges(adjustments, open) {
