@@ -48,6 +48,9 @@ __all__ = ["CannotRecount", "RankingSettings", "RebuildRunning", "main", "rebuil
 SCHEMA: Final = "ranking"
 WEB: Final = Path(__file__).parent / "web"
 TOKEN_READ_SECONDS: Final = 3.0
+KAFKA_SECONDS: Final = 30.0
+"""How long the command line waits for the campaigns' topic; the service itself waits for ever."""
+
 LEADING_PARTITION: Final = 0
 """The copy that has this partition certifies and publishes standings; two that think so for a moment do no harm."""
 
@@ -171,7 +174,10 @@ async def _tools(settings: RankingSettings) -> AsyncIterator[tuple[Boards, LogIn
         boards = Boards()
         campaigns = TopicFollower(settings.kafka, {CAMPAIGNS.name: boards.apply_campaigns})
         async with background({"campaigns": campaigns.run}):
-            await campaigns.wait_loaded()
+            try:
+                await asyncio.wait_for(campaigns.wait_loaded(), KAFKA_SECONDS)
+            except TimeoutError:
+                raise CannotRecount(f"Kafka at {settings.kafka.bootstrap_servers} does not answer") from None
         yield boards, await stack.enter_async_context(LogInspector(settings.kafka)), stack
 
 

@@ -9,9 +9,10 @@ from typing import Any, Final
 from aiohttp import web
 
 from services.ranking.api.questions import BoardQuery, CertificateQuery, LeaderboardQuery, SearchQuery, StandingQuery, StoreList
-from services.ranking.handlers.answers import Answers, Rendered, UnknownName, Wanted, WrongValue
+from services.ranking.handlers.answers import Answers, UnknownName, Wanted, WrongValue
 from services.ranking.handlers.certified_answers import CertifiedAnswers
 from services.ranking.handlers.live import LiveBoards
+from services.ranking.handlers.rendering import Rendered
 from shared.web.problems import invalid_field, not_found
 from shared.web.repeating import Repeatable
 from shared.web.routes import Call, NoFields
@@ -75,6 +76,8 @@ class RankingApi:
     async def certificates(self, call: Call[CertificateQuery, NoFields]) -> Any:
         campaign_id, query = call.path["campaign_id"], call.query
         with _problems():
+            if query.window is None and query.date is not None:
+                raise WrongValue("date", "means a window: say which one, day, week, month or all")
             if query.window is None:
                 return self._certified.listed(campaign_id, after=query.cursor, limit=query.limit)
             return await self._certified.window(campaign_id, query.window, query.date, datetime.now(UTC))

@@ -15,7 +15,10 @@ PREFLIGHT: Final = {
 
 
 def allow_origins(app: web.Application, origins: Collection[str]) -> None:
-    """Lets pages of these origins read the routes under /v1/. Tokens travel in a header; cookies of ours never do."""
+    """Lets pages of these origins read the routes under /v1/ that the application has by now.
+
+    Tokens travel in a header; cookies of ours never do.
+    """
 
     async def add_headers(request: web.Request, response: web.StreamResponse) -> None:
         origin = request.headers.get("Origin")
@@ -31,4 +34,6 @@ def allow_origins(app: web.Application, origins: Collection[str]) -> None:
         return web.Response(status=HTTPStatus.NO_CONTENT, headers=PREFLIGHT if allowed else {})
 
     app.on_response_prepare.append(add_headers)
-    app.router.add_route("OPTIONS", f"{ANSWERED}{{tail:.*}}", preflight)
+    for resource in list(app.router.resources()):
+        if isinstance(resource, web.Resource) and resource.canonical.startswith(ANSWERED):
+            resource.add_route("OPTIONS", preflight)

@@ -3,30 +3,24 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from hashlib import blake2b
 from typing import Final
-
-import msgspec
 
 from services.ranking.domain.boards import Measure
 from services.ranking.domain.calendar import Window
 from services.ranking.domain.campaigns import CampaignBoards
 from services.ranking.domain.roster import OVERALL, Scope
-from services.ranking.domain.tables import VERSION_BYTES, StoreStanding, Table
+from services.ranking.domain.tables import StoreStanding, Table
 from services.ranking.handlers.boards import Boards
 from services.ranking.handlers.bodies import (
     CampaignList,
     CampaignSummary,
     History,
-    Leaderboard,
     PastRank,
-    PeriodBounds,
     ScopeList,
-    Standing,
     Standings,
 )
+from services.ranking.handlers.rendering import Again, Rendered, bounds_of, render_leaderboard, render_standing
 
-_FRESHNESS_OF: Final = b'"as_of":%s,"lag_seconds":0'
 _KEPT_ANSWERS: Final = 10_000
 """A kilobyte or two each, a page of a thousand rows two hundred."""
 
@@ -59,29 +53,6 @@ class Wanted:
     by: Measure = Measure.COUNT
 
 
-Again = Callable[[datetime], tuple[bytes, ...] | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """An answer's bytes for one version, cut where the answer's own time goes in. The version is its ETag."""
-
-    version: str
-    before: bytes
-    after: bytes
-
-    def parts(self, as_of: datetime, now: datetime) -> tuple[bytes, bytes, bytes]:
-        return self.before, freshness(as_of, now), self.after
-
-    def at(self, as_of: datetime, now: datetime) -> bytes:
-        return b"".join(self.parts(as_of, now))
-
-
-def freshness(as_of: datetime, now: datetime) -> bytes:
-    """`"as_of":"…","lag_seconds":0.12`"""
-    return b'"as_of":%s,"lag_seconds":%.3f' % (msgspec.json.encode(as_of), max(0.0, (now - as_of).total_seconds()))
-
-
 class Answers:
     """Reads of the boards. Raises UnknownName and WrongValue. Keeps an answer's bytes until what it says changes."""
 
@@ -93,7 +64,9 @@ class Answers:
         """The rows from `offset` on."""
         campaign, table = self._campaign(wanted.campaign_id), self._table(wanted, now)
         later = campaign.counted_since(table.name.period) if table.certified else 0
-        return self._rendered((wanted, offset, limit), (table, later), lambda: _leaderboard(campaign, table, offset, limit))
+        return self._rendered(
+            (wanted, offset, limit), (table, later), lambda: render_leaderboard(campaign, table, offset, limit)
+        )
 
     def standing(self, wanted: Wanted, store_id: str, *, around: int, now: datetime) -> Rendered:
         """A store's place with `around` neighbours on each side."""
@@ -102,7 +75,7 @@ class Answers:
         whole = self._table(Wanted(campaign_id=wanted.campaign_id), now)
 
         def render() -> Rendered:
-            return _standing(table, number, around, best_rank=campaign.best_rank(number, today=today))
+            return render_standing(table, number, around, best_rank=campaign.best_rank(number, today=today))
 
         return self._rendered((wanted, store_id, around), (table, whole, campaign.best_of), render)
 
@@ -200,7 +173,7 @@ class Answers:
         return Standings(
             campaign_id=wanted.campaign_id,
             window=wanted.window,
-            period=_bounds(table),
+            period=bounds_of(table),
             scope=str(wanted.scope),
             by=wanted.by,
             as_of=as_of,
@@ -233,74 +206,19 @@ class Answers:
     def _table(self, wanted: Wanted, now: datetime) -> Table:
         campaign = self._campaign(wanted.campaign_id)
         today = campaign.today(now)
-        if wanted.day is not None and wanted.day > today:
-            raise WrongValue("date", f"is in the future; today is {today} in {campaign.facts.time_zone}")
+        refuse_outside(campaign, wanted.window, wanted.day, today=today)
         if not self._boards.roster.has_any(wanted.scope):
             raise WrongValue("scope", f"no store belongs to {wanted.scope}")
         period = campaign.period(wanted.window, wanted.day, today=today)
         return campaign.table(period, wanted.scope, wanted.by, today=today)
 
 
-def _leaderboard(campaign: CampaignBoards, table: Table, offset: int, limit: int) -> Rendered:
-    name = table.name
-    adjustments = campaign.adjustments(name.period) if table.certified else []
-    version = table.version
-    if adjustments:
-        version = blake2b(version.encode() + msgspec.json.encode(adjustments), digest_size=VERSION_BYTES).hexdigest()
-    body = Leaderboard(
-        campaign_id=name.campaign_id,
-        window=name.period.window,
-        period=_bounds(table),
-        scope=str(name.scope),
-        by=name.by,
-        as_of=name.starts_at,
-        lag_seconds=0,
-        version=version,
-        total=table.total,
-        certified=table.certified,
-        rows=table.rows(offset, limit),
-        adjustments=adjustments if table.certified else msgspec.UNSET,
-    )
-    return Rendered(version, *_cut(body, name.starts_at))
-
-
-def _standing(table: Table, number: int, around: int, *, best_rank: int | None) -> Rendered:
-    name, found = table.name, table.standing(number)
-    body = Standing(
-        campaign_id=name.campaign_id,
-        store_id=found.store_id,
-        store_name=found.store_name,
-        window=name.period.window,
-        period=_bounds(table),
-        scope=str(name.scope),
-        by=name.by,
-        rank=found.rank,
-        position=found.position,
-        score=found.score,
-        rate=found.rate,
-        total=table.total,
-        percentile=found.percentile,
-        gap_to_next=found.gap_to_next,
-        best_rank=best_rank,
-        movement=found.movement,
-        certified=table.certified,
-        rows=table.neighbours(number, around),
-        as_of=name.starts_at,
-        lag_seconds=0,
-        version=table.version,
-    )
-    before, after = _cut(body, name.starts_at)
-    return Rendered(blake2b(before + after, digest_size=VERSION_BYTES).hexdigest(), before, after)
-
-
-def _cut(body: Leaderboard | Standing, as_of: datetime) -> tuple[bytes, bytes]:
-    """The body's bytes before and after its own time."""
-    before, after = msgspec.json.encode(body).split(_FRESHNESS_OF % msgspec.json.encode(as_of), 1)
-    return before, after
-
-
-def _bounds(table: Table) -> PeriodBounds:
-    return PeriodBounds(starts_at=table.name.starts_at, ends_at=table.name.ends_at)
+def refuse_outside(campaign: CampaignBoards, window: Window, day: date | None, *, today: date) -> None:
+    """Raises WrongValue for a day in the future, and for all days up to one before the campaign, which are none."""
+    if day is not None and day > today:
+        raise WrongValue("date", f"is in the future; today is {today} in {campaign.facts.time_zone}")
+    if day is not None and window is Window.ALL and day < campaign.first_day:
+        raise WrongValue("date", f"is before the campaign, whose first day is {campaign.first_day}")
 
 
 def _lag(as_of: datetime, now: datetime) -> float:

@@ -9,7 +9,7 @@ from services.ranking.domain.calendar import Window
 from services.ranking.domain.campaigns import CampaignBoards
 from services.ranking.domain.certificates import Certificate, CertifiedRow, ranked_rows
 from services.ranking.domain.tables import Adjustment
-from services.ranking.handlers.answers import UnknownName
+from services.ranking.handlers.answers import UnknownName, refuse_outside
 from services.ranking.handlers.boards import Boards
 from services.ranking.handlers.bodies import PeriodBounds
 from services.ranking.handlers.certification import Certificates
@@ -79,7 +79,7 @@ class CertificateList(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class CertifiedAnswers:
-    """Reads of certificates. Raises UnknownName."""
+    """Reads of certificates. Raises UnknownName and WrongValue."""
 
     def __init__(self, boards: Boards, certificates: Certificates, store: CertificateStore) -> None:
         self._boards = boards
@@ -96,6 +96,7 @@ class CertifiedAnswers:
     async def window(self, campaign_id: str, window: Window, day: date | None, now: datetime) -> CertifiedWindow:
         """The certificate of the window that holds the day; without one, of the last that is certified."""
         campaign = self._campaign(campaign_id)
+        refuse_outside(campaign, window, day, today=campaign.today(now))
         certificate = self._find(campaign, window, day)
         if certificate is None:
             raise UnknownName("certificate")

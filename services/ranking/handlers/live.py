@@ -7,7 +7,8 @@ from contextlib import aclosing, suppress
 from datetime import UTC, datetime
 from typing import Final
 
-from services.ranking.handlers.answers import Answers, UnknownName, Wanted, WrongValue, freshness
+from services.ranking.handlers.answers import Answers, UnknownName, Wanted, WrongValue
+from services.ranking.handlers.rendering import freshness
 
 LOOK_SECONDS: Final = 0.2
 """Also without a refresh is looked this often: a change may have come too soon after another to be told at once."""

@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
+from services.ranking import app
 from services.ranking.app import CannotRecount, rebuild, verify_certificate
 from shared.contracts.topics import REDEMPTION_GROUP, REQUESTS
 from shared.environment import KafkaConnection
@@ -208,6 +209,13 @@ async def test_a_certificate_is_recomputed_from_the_outcomes(
     assert any("s-2" in problem for problem in found.problems)
     with pytest.raises(CannotRecount, match="no month"):
         await verify_certificate(settings, CAMPAIGN, "month", DAY + timedelta(days=90))
+
+
+async def test_counting_again_without_kafka_says_so(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "KAFKA_SECONDS", 1.0)
+    settings = ranking_settings(KafkaConnection(bootstrap_servers="127.0.0.1:1"), await database("ranking"))
+    with pytest.raises(CannotRecount, match=r"Kafka at 127\.0\.0\.1:1 does not answer"):
+        await verify_certificate(settings, CAMPAIGN, "day", DAY)
 
 
 async def test_a_rebuild_finds_and_mends_wrong_scores_while_the_service_runs(

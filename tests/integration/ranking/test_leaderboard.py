@@ -190,6 +190,15 @@ WRONG_QUESTIONS = [
     ("/v1/campaigns/spring/leaderboard", {"date": "2026-02-30"}, 422, "date"),
     ("/v1/campaigns/spring/leaderboard", {"date": "2999-01-01"}, 422, "future"),
     ("/v1/campaigns/spring/leaderboard", {"date": "0001-01-01"}, 422, "1970"),
+    ("/v1/campaigns/spring/leaderboard", {"date": "1999-01-01"}, 422, "before the campaign"),
+    ("/v1/campaigns/spring/leaderboard/live", {"date": "2999-01-01"}, 422, "future"),
+    ("/v1/campaigns/spring/stores/s-1/standing", {"date": "2999-01-01"}, 422, "future"),
+    ("/v1/campaigns/spring/stores", {"search": "s", "limit": "1000000"}, 422, "limit"),
+    ("/v1/campaigns/spring/certificates", {"limit": "1000000"}, 422, "limit"),
+    ("/v1/campaigns/spring/certificates", {"date": "2999-01-01", "window": "day"}, 422, "future"),
+    ("/v1/campaigns/spring/certificates", {"date": "2026-11-01"}, 422, "means a window"),
+    ("/v1/campaigns/spring/certificates", {"date": "2020-01-01", "window": "day"}, 404, "certificate"),
+    ("/v1/campaigns/spring/nothing", {}, 404, "address"),
     ("/v1/campaigns/spring/leaderboard", {"date": "9999-12-31", "window": "week"}, 422, "9998"),
     ("/v1/campaigns/spring/certificates", {"date": "0001-01-01", "window": "week"}, 422, "1970"),
     ("/v1/campaigns/spring/leaderboard", {"sort": "name"}, 422, "sort"),
@@ -203,3 +212,15 @@ async def test_a_question_that_is_wrong_is_told_why(kafka: KafkaConnection, data
         for path, parameters, status, said in WRONG_QUESTIONS:
             found, body = await reader.get(path, **parameters)
             assert (found, said in str(body)) == (status, True), (path, parameters, body)
+
+
+async def test_a_portals_page_may_ask_before_it_reads(kafka: KafkaConnection, database: Database, topics: Topics) -> None:
+    async with ranking(kafka, await database("ranking"), RANKING_CORS_ORIGINS="https://portal.example") as reader:
+        for path, origin, status, methods in (
+            ("/v1/campaigns/spring/leaderboard", "https://portal.example", 204, "GET, POST"),
+            ("/v1/campaigns/spring/standings", "https://portal.example", 204, "GET, POST"),
+            ("/v1/campaigns/spring/leaderboard", "https://elsewhere.example", 204, None),
+            ("/v1/campaigns/spring/nothing", "https://portal.example", 404, None),
+        ):
+            async with reader.session.options(reader.url + path, headers={"Origin": origin}) as response:
+                assert (response.status, response.headers.get("Access-Control-Allow-Methods")) == (status, methods), path
