@@ -4,7 +4,7 @@ import asyncio
 import gc
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Final
@@ -174,10 +174,10 @@ async def _tools(settings: RankingSettings) -> AsyncIterator[tuple[Boards, LogIn
         boards = Boards()
         campaigns = TopicFollower(settings.kafka, {CAMPAIGNS.name: boards.apply_campaigns})
         async with background({"campaigns": campaigns.run}):
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(campaigns.wait_loaded(), KAFKA_SECONDS)
-            except TimeoutError:
-                raise CannotRecount(f"Kafka at {settings.kafka.bootstrap_servers} does not answer") from None
+        if campaigns.seconds_since_end() == float("inf"):
+            raise CannotRecount(f"Kafka at {settings.kafka.bootstrap_servers} does not answer")
         yield boards, await stack.enter_async_context(LogInspector(settings.kafka)), stack
 
 
