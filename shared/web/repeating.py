@@ -131,8 +131,10 @@ class Repeats:
             del self._kept[question]
             return None
         request_id = request.headers.get("X-Request-Id", "")[:64] or new_request_id()
-        allowed, rate_headers = self._rate.count(principal.token_id, now.timestamp())
-        if not allowed or not request_id.isprintable():
+        if not request_id.isprintable():
+            return None
+        allowed, rate_headers = self._rate.count(principal.token_id, time.time())
+        if not allowed:
             return None
         self._guard.served(request.protocol)
         note("GET", kept.template, kept.status, time.perf_counter() - started, request_id)
