@@ -1,6 +1,7 @@
 """Reads that come again are answered without the route, and pass everything else that a request has to pass."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -10,13 +11,15 @@ from typing import Any
 
 import aiohttp
 import pytest
+import structlog
 from aiohttp import web
 
 from shared.contracts.codec import encode
 from shared.contracts.codegen import Token
 from shared.kafka.records import NewRecord
+from shared.telemetry import logs
 from shared.telemetry.readiness import Readiness
-from shared.web import repeating
+from shared.web import noting, repeating
 from shared.web.application import ServiceDescription, build_web_app, serving
 from shared.web.pages import TOKEN_COOKIE, Pages
 from shared.web.repeating import Repeatable
@@ -182,20 +185,20 @@ async def test_repeats_count_for_the_limit_and_tell_it(board: Board, tokens: Tok
 
 
 async def test_a_repeat_is_counted_and_logged_like_any_request(
-    board: Board, session: aiohttp.ClientSession, capsys: pytest.CaptureFixture[str]
+    board: Board, session: aiohttp.ClientSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    written = structlog.testing.CapturingLogger()
+    monkeypatch.setattr(noting, "log", written)
+    monkeypatch.setattr(logs, "_threshold", logging.INFO)
     _, _, before = await _get(session, "/metrics")
     for number in range(3):
         assert (await _get(session, **{"X-Request-Id": f"asked-{number}"}))[1]["x-request-id"] == f"asked-{number}"
     assert board.asked == 1
     _, _, after = await _get(session, "/metrics")
-    counted = [
-        _sample(text, 'counterfoil_http_requests_total{method="GET",route="/board",status="200"}') for text in (before, after)
-    ]
-    assert counted[1] - counted[0] == 3
-    said = capsys.readouterr()
-    lines = [line for line in (said.out + said.err).splitlines() if "/board" in line]
-    assert [f"asked-{number}" in line for number, line in enumerate(lines)] == [True] * 3
+    name = 'counterfoil_http_requests_total{method="GET",route="/board",status="200"}'
+    assert _sample(after, name) - _sample(before, name) == 3
+    lines = [(call.method_name, call.kwargs["route"], call.kwargs["request_id"]) for call in written.calls]
+    assert lines == [("info", "/board", f"asked-{number}") for number in range(3)]
 
 
 async def test_requests_sent_at_once_are_answered_in_order_and_without_a_body_where_nothing_changed(
