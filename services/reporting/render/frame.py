@@ -1,6 +1,7 @@
 """What every chart shares: heading above, `as of` below, axes with round figures and thin hairlines."""
 
 import math
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
@@ -19,6 +20,11 @@ MARGIN: Final = 40.0
 HEADLINE_SIZE: Final = 22.0
 AXIS_SIZE: Final = 12.0
 ROUND_FACTORS: Final = (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10)
+
+
+_HAN: Final = "\u2e80-\u9fff\uf900-\ufaff\uff00-\uffef"
+_NO_START: Final = "、。，．・：；？！ー々）］｝」』】〉》〕"
+_PIECE: Final = re.compile(rf"[{_HAN}][{_NO_START}]*\s*|[^\s{_HAN}]+\s*|\s+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,11 +157,16 @@ def spread(positions: Sequence[float], gap: float, low: float, high: float) -> l
 def wrapped(text: str, size: float, room: float, *, lines: int) -> list[str]:
     """A bold text in as few lines as it takes, the last one shortened when it takes more than `lines`."""
     parts: list[str] = []
-    rest = text.split()
+    rest = _breakable(text)
     while rest and len(parts) < lines - 1:
         taken = 1
-        while taken < len(rest) and width_of(" ".join(rest[: taken + 1]), size, True) <= room:
+        while taken < len(rest) and width_of("".join(rest[: taken + 1]).strip(), size, True) <= room:
             taken += 1
-        parts.append(" ".join(rest[:taken]))
+        parts.append("".join(rest[:taken]).strip())
         rest = rest[taken:]
-    return [*(shortened(part, size, room, True) for part in [*parts, *([" ".join(rest)] if rest else [])])]
+    return [*(shortened(part, size, room, True) for part in [*parts, *(["".join(rest).strip()] if rest else [])])]
+
+
+def _breakable(text: str) -> list[str]:
+    """The text in pieces that a line may end after: words, and Han and kana one by one, with the marks that begin no line."""
+    return _PIECE.findall(text)

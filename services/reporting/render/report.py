@@ -20,6 +20,9 @@ from services.reporting.render.palette import LIGHT
 from services.reporting.render.picture import draw_on
 
 ROW: Final = 20.0
+NAME_SIZES: Final = ((38.0, 2), (30.0, 3), (24.0, 4))
+"""Sizes of the campaign's name on the cover, and how many lines it may take in each."""
+FOOTER_ROOM: Final = 64.0
 PRINTED: Final = replace(LIGHT, ground="#FFFFFF")
 
 
@@ -64,9 +67,10 @@ def _cover(pages: Pages, report: Report) -> None:
         canvas.rect(0, height - 14, pages.width, 14, stroke=0, fill=1)
     pages.text(MARGIN, height - 96, "Campaign report", 13, color=LIGHT.accent, bold=True)
     y = height - 146
-    for line in wrapped(report.campaign, 38, pages.room, lines=2):
-        pages.text(MARGIN, y, line, 38, tag="H1", bold=True)
-        y -= 46
+    size, lines = _name_lines(report.campaign, pages.room)
+    for line in lines:
+        pages.text(MARGIN, y, line, size, tag="H1", bold=True)
+        y -= 1.2 * size
     pages.text(MARGIN, y + 8, shortened(report.when, 13, pages.room), 13, color=LIGHT.muted)
     y -= 60
     for n, figure in enumerate(report.figures):
@@ -81,10 +85,19 @@ def _cover(pages: Pages, report: Report) -> None:
         pages.text(x, top - 88, shortened(figure.remark, 11, pages.room / 2 - 16), 11, color=LIGHT.muted)
     y -= 300
     pages.text(MARGIN, y, "What stands out", 13, tag="H2", color=LIGHT.accent, bold=True)
-    for finding in list(dict.fromkeys(report.findings))[:6]:
+    for finding in list(dict.fromkeys(report.findings))[: min(6, int((y - FOOTER_ROOM) / 24))]:
         y -= 24
         pages.text(MARGIN, y, shortened(finding, 12, pages.room), 12)
     pages.text(MARGIN, 44, shortened(report.footer, 10, pages.room), 10, color=LIGHT.muted)
+
+
+def _name_lines(name: str, room: float) -> tuple[float, list[str]]:
+    """The campaign's name as large as it can be in few lines; it is shortened only where the smallest size does not help."""
+    for size, most in NAME_SIZES:
+        lines = wrapped(name, size, room, lines=most + 1)
+        if len(lines) <= most:
+            return size, lines
+    return size, wrapped(name, size, room, lines=most)
 
 
 def _contents(pages: Pages, parts: Sequence[Part], total: int) -> None:

@@ -6,6 +6,7 @@ import io
 import itertools
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 from typing import Any
 
 import pypdfium2
@@ -17,7 +18,7 @@ from services.reporting.domain.charts.base import ChartName
 from services.reporting.render.charts.drawing import draw
 from services.reporting.render.charts.heat import _step
 from services.reporting.render.fonts import runs_of, shortened, width_of
-from services.reporting.render.frame import HEIGHT, WIDTH, round_ticks, spread, ticks_beside
+from services.reporting.render.frame import HEIGHT, WIDTH, round_ticks, spread, ticks_beside, wrapped
 from services.reporting.render.pages import Paper
 from services.reporting.render.palette import DARK, LIGHT, Palette, Theme, contrast, palette_of
 from services.reporting.render.picture import to_pdf, to_png, to_svg
@@ -100,6 +101,26 @@ def test_long_names_keep_their_ends() -> None:
     assert text.startswith("Playtime")
     assert text.endswith("All")
     assert "…" in text
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "The Grand Spring Promotion of Every Arcade, Toy Shop and Playtime Superstore",
+        "春季大促銷：全日本すべての店舗で使えるプロモーションコード、二〇二六年！",
+        "حملة الربيع الكبرى لجميع المتاجر في المملكة العربية السعودية والخليج",
+    ],
+)
+def test_long_names_take_more_lines_and_are_whole_on_the_cover(name: str) -> None:
+    lines = wrapped(name, 30, 300, lines=9)
+    assert len(lines) > 1
+    assert "".join(lines).replace(" ", "") == name.replace(" ", "")
+    assert all(width_of(line, 30, True) <= 300 for line in lines)
+    assert not any(line.startswith(("、", "！", "：")) for line in lines)
+    document = pypdfium2.PdfDocument(draw_report(replace(sample_report(8), campaign=name), Paper.LETTER))
+    cover = document[0].get_textpage().get_text_range()
+    assert "…" not in cover.partition("20 Oct")[0]
+    document.close()
 
 
 @pytest.mark.parametrize("high", [0, 1, 2, 3, 7, 10, 99, 101, 12_345, 10**9])
