@@ -21,6 +21,11 @@ PORTS: Final = range(12_000, 19_000)
 """Apart from the ports that everything else of a test session takes: a dead server's port must be free when it comes back."""
 GONE_SECONDS: Final = 20.0
 CAP_SYS_ADMIN: Final = 21
+STARTS_SOON: Final = ("-XX:TieredStopAtLevel=1",)
+"""A broker that lives for seconds is up before it would pay to compile it well."""
+
+SOON_FORGOTTEN: Final = {"broker.session.timeout.ms": "3000", "broker.heartbeat.interval.ms": "500"}
+"""A killed broker that comes back is let in once the controller has given up its former life, after nine seconds by default."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +71,9 @@ def wired_kafka(folder: Path, advertised_port: int) -> Iterator[tuple[Mortal, in
 
 @contextmanager
 def _kafka(folder: Path, taken: list[int], override: Mapping[str, str] | None = None) -> Iterator[Mortal]:
-    program = kafka.kafka_program(folder, default_cache())
-    options = [part for name, value in (override or {}).items() for part in ("--override", f"{name}={value}")]
+    program = kafka.kafka_program(folder, default_cache(), options=STARTS_SOON)
+    settings = {**SOON_FORGOTTEN, **(override or {})}
+    options = [part for name, value in settings.items() for part in ("--override", f"{name}={value}")]
     program = replace(program, command=[*program.command, *options])
     at = kafka.KafkaPorts(client=taken[0], controller=taken[1])
     server = Mortal(f"{ports.LOCAL}:{at.client}", program, lambda: kafka.start_kafka(program, at, ends_with_us=True))
