@@ -278,6 +278,12 @@ def _uid(pid: int) -> int:
 
 
 def _end_supervisor(root: Path) -> None:
+    """The copies are not waited for: how they end in good order was tried before."""
     pid_file = root / "supervisor" / "supervisord.pid"
     if pid_file.exists():
-        processes.end(int(pid_file.read_text()), seconds=40)
+        pid = int(pid_file.read_text())
+        os.kill(pid, signal.SIGTERM)
+        for copy in _descendants(pid):
+            with suppress(ProcessLookupError):
+                os.kill(copy, signal.SIGKILL)
+        processes.end(pid, seconds=40)

@@ -1,4 +1,4 @@
-"""Every `counterfoil …` that a page names is a command that there is, with options that it has."""
+"""Every `counterfoil …` that a page names is a command that there is, with options that it has; so are settings."""
 
 import re
 import shlex
@@ -19,6 +19,7 @@ PAGES = sorted(
     for path in CHECKOUT.glob(pattern)
 )
 CODE = re.compile(r"^```[^\n]*\n(.*?)^```|`([^`\n]+)`", re.MULTILINE | re.DOTALL)
+NAME = re.compile(r"\b(?:KAFKA|CODEGEN|REDEMPTION|RANKING|REPORTING|HTTP|LOG|COUNTERFOIL)_[A-Z0-9_]*[A-Z0-9]\b")
 ENDS = {"|", "||", "&&", ";", "…", "\\"}
 STANDS_FOR = {"NUMBER": "1", "PARTITION": "1", "N": "1", "DAY": "2026-11-25", "FILE": __file__, "NAME": "identity"}
 
@@ -71,6 +72,15 @@ def test_every_command_of_a_page_can_be_called_as_it_stands_there(page: Path) ->
         except (AssertionError, TyperException) as error:
             wrong.append(f"counterfoil {' '.join(words)}: {getattr(error, 'message', error)}")
     assert not wrong
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(CHECKOUT)))
+def test_every_setting_that_a_page_names_is_read_by_something(page: Path) -> None:
+    settings = set(re.findall(r"`([A-Z][A-Z0-9_]+)`", (CHECKOUT / "docs/settings.md").read_text()))
+    sources = ("docker-compose.yml", "deploy/**/*.py", "counterfoil/**/*.py", "tests/support/*.py", "tests/bench/*.py")
+    programs = [path for pattern in sources for path in CHECKOUT.glob(pattern)]
+    read = settings.union(*(NAME.findall(path.read_text()) for path in programs))
+    assert set(NAME.findall(page.read_text())) <= read
 
 
 def test_commands_are_found_in_blocks_and_in_sentences() -> None:

@@ -32,7 +32,7 @@ def _named(text: str) -> set[str]:
     return {re.sub(r"_(bucket|count|sum|total)$", "", name) for name in names}
 
 
-@pytest.mark.parametrize("path", [RULES, *sorted(dashboards.FOLDER.glob("*.json"))], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [RULES, RUNBOOK, *sorted(dashboards.FOLDER.glob("*.json"))], ids=lambda path: path.name)
 def test_every_metric_that_is_asked_for_is_declared(path: Path) -> None:
     assert _named(path.read_text()) <= _declared()
 
