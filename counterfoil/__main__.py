@@ -114,9 +114,14 @@ def main() -> None:
 def _keep_logs_apart() -> None:
     """Parts of services that run within a command log errors alone, each a line on standard error.
 
-    What ends the command is left out: it becomes the command's sentence, without a trace that could show values.
+    What ends the command is left out: it becomes the command's sentence, without a trace that could show values. So is what
+    Kafka's client says of each attempt to reach it.
     """
+    import logging
+
     import structlog
+
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
     def leave_out_what_is_raised(_logger: Any, _method: str, event: Any) -> Any:
         if event.get("exc_info"):
