@@ -17,21 +17,11 @@ KEYS: Final = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Costs:
-    """Microseconds of a core for one event, and of a batch whatever its size."""
+    """Microseconds of a core for one event in batches of 2,000, with one worker beside its Postgres and its broker."""
 
-    worker: float = 17.0
-    ledger: float = 16.0
-    kafka: float = 2.6
-    batch: float = 1_600.0
-    batch_records: int = 2_000
-
-    @property
-    def worker_whole(self) -> float:
-        return self.worker + self.batch / self.batch_records / 2
-
-    @property
-    def ledger_whole(self) -> float:
-        return self.ledger + self.batch / self.batch_records / 2
+    worker: float = 26.0
+    ledger: float = 24.0
+    kafka: float = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,9 +83,9 @@ def most_a_second(layout: Layout, costs: Costs | None = None) -> float:
 def _step(layout: Layout, waiting: list[list[float]], costs: Costs) -> float:
     """Lets every core work for one step; the scarcest of worker, ledger and Kafka decides how much gets done."""
     step = STEP_SECONDS * 1e6
-    wanted = [_wanted(waiting, copy, layout, step / costs.worker_whole) for copy in range(layout.copies)]
+    wanted = [_wanted(waiting, copy, layout, step / costs.worker) for copy in range(layout.copies)]
     by_cell = [sum(copy[cell] for copy in wanted) for cell in range(layout.cells)]
-    ledger_room = layout.cores_a_ledger * step / costs.ledger_whole
+    ledger_room = layout.cores_a_ledger * step / costs.ledger
     kafka_room = layout.brokers * layout.cores_a_broker * step / costs.kafka
     fits = [min(1.0, ledger_room / want) if want else 1.0 for want in by_cell]
     total = sum(want * fit for want, fit in zip(by_cell, fits, strict=True))
@@ -131,8 +121,8 @@ LAYOUTS: Final = {
     "8 copies, 8 cores": Layout(partitions=24, copies=8, cores_a_ledger=8, brokers=3),
     "24 copies, 8 cores": Layout(partitions=24, copies=24, cores_a_ledger=8, brokers=3),
     "24 copies, 3 cells of 8": Layout(partitions=48, copies=24, cells=3, cores_a_ledger=8, brokers=3),
-    "48 copies, 6 cells of 8": Layout(partitions=96, copies=48, cells=6, cores_a_ledger=8, brokers=3),
-    "the same, one campaign of half": Layout(partitions=96, copies=48, cells=6, cores_a_ledger=8, brokers=3, skew=1.8),
+    "48 copies, 6 cells of 8": Layout(partitions=96, copies=48, cells=6, cores_a_ledger=8, brokers=6),
+    "the same, one campaign of half": Layout(partitions=96, copies=48, cells=6, cores_a_ledger=8, brokers=6, skew=1.8),
     "7 copies on 6 partitions": Layout(partitions=6, copies=7, cores_a_ledger=8),
 }
 

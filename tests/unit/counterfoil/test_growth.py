@@ -22,7 +22,7 @@ def test_what_is_offered_below_the_limit_is_decided() -> None:
 
 
 def test_one_copy_is_bound_by_its_core() -> None:
-    assert most_a_second(SMALL) == pytest.approx(1e6 / Costs().worker_whole, rel=0.03)
+    assert most_a_second(SMALL) == pytest.approx(1e6 / Costs().worker, rel=0.03)
 
 
 def test_a_copy_more_than_partitions_adds_nothing() -> None:
