@@ -26,6 +26,9 @@ from shared.telemetry import metrics
 OUTCOMES_GROUP: Final = "counterfoil.reporting"
 STANDINGS_GROUP: Final = "counterfoil.reporting.standings"
 FETCH_WAIT_SECONDS: Final = 0.25
+FETCH_BYTES: Final = 4 * 1024 * 1024
+"""Four thousand outcomes with headers: no more are folded together than were fetched at once, and large folds add up more."""
+
 MEASURE_SECONDS: Final = 0.5
 STALE_SECONDS: Final = 60.0
 
@@ -63,6 +66,7 @@ def outcomes_group(kafka: KafkaConnection, store: FoldStore, keeper: ReferenceKe
         topic=OUTCOMES.name,
         group=OUTCOMES_GROUP,
         run_partition=lambda reader: _fold_partition(reader, store, fold, max_records),
+        max_partition_fetch_bytes=FETCH_BYTES,
     )
 
 

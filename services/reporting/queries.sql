@@ -131,20 +131,20 @@ ON CONFLICT (campaign_id, hour, store_id, partition) DO UPDATE SET accepted = f.
 
 -- name: add_players
 -- Adds to the players' redemptions at a store and returns how the number of players who hold one changed, by batch.
-WITH changed AS (
+WITH given AS MATERIALIZED (
+    SELECT c, s, f, p, d, b FROM json_to_recordset($1::text::json) AS r (c text, s text, f text, p text, d integer, b text)
+), changed AS (
     INSERT INTO store_players AS p (campaign_id, store_id, platform, player_id, redemptions)
-    SELECT c, s, f, p, d
-    FROM json_to_recordset($1::text::json) AS r (c text, s text, f text, p text, d integer)
+    SELECT c, s, f, p, d FROM given
     ORDER BY c, s, f, p
     ON CONFLICT (campaign_id, store_id, platform, player_id) DO UPDATE SET redemptions = p.redemptions + excluded.redemptions
     RETURNING campaign_id, store_id, platform, player_id, redemptions
 )
 SELECT r.c AS campaign_id, r.s AS store_id, r.b AS batch_id,
     sum((changed.redemptions > 0)::integer - (changed.redemptions - r.d > 0)::integer) AS change
-FROM json_to_recordset($1::text::json) AS r (c text, s text, f text, p text, d integer, b text)
+FROM given AS r
 JOIN changed ON changed.campaign_id = r.c AND changed.store_id = r.s AND changed.platform = r.f AND changed.player_id = r.p
 GROUP BY r.c, r.s, r.b
-HAVING sum((changed.redemptions > 0)::integer - (changed.redemptions - r.d > 0)::integer) <> 0
 
 -- name: redeemed_in_voids
 -- How the number of redeemed codes within voids changes by some serials, by batch.
