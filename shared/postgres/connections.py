@@ -21,6 +21,7 @@ SERVER_SETTINGS: Final = {
     "jit": "off",
 }
 COMMAND_TIMEOUT_SECONDS: Final = 30.0
+HELD_SECONDS: Final = 20
 
 log = structlog.get_logger(__name__)
 
@@ -66,6 +67,16 @@ async def connect(url: str, *, schema: str, **settings: Any) -> asyncpg.Connecti
     )
     await _prepare(connection)
     return connection
+
+
+def hold(seconds: int = HELD_SECONDS) -> str:
+    """A statement that ends its transaction after so long, whatever its process does (Postgres 17 and newer); 0: no more.
+
+    For transactions that others wait for. `idle_in_transaction_session_timeout` does not see a process that is halted between
+    two messages of a statement (asyncpg has it parsed, and sends the arguments after the answer): to Postgres it is active.
+    """
+    return f"""SELECT CASE WHEN current_setting('server_version_num')::integer >= 170000
+        THEN set_config('transaction_timeout', '{seconds}s', true) END"""
 
 
 async def _patiently(url: str, wait_seconds: float, making: Mapping[str, Any]) -> asyncpg.Pool:

@@ -35,7 +35,7 @@ class Marking:
         before the records: the caller reads from there. Raises SourceGap when an outcome is missing, InvalidEvent for a value
         that is no outcome.
         """
-        async with self._database.transaction() as session:
+        async with self._database.transaction(brief=True) as session:
             position, mark = await session.marks.lock_place(partition)
             fresh = [(offset, value) for offset, value in records if offset >= position]
             if not fresh or records[0][0] > position:
@@ -49,7 +49,7 @@ class Marking:
 
     async def forget(self) -> None:
         """Empties the marks; the consumer reads the topic again from its beginning."""
-        async with self._database.transaction() as session:
+        async with self._database.transaction(brief=True) as session:
             await session.marks.forget_marks()
 
 

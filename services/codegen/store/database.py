@@ -18,7 +18,7 @@ from services.codegen.store.rows import Connection
 from services.codegen.store.stores import Stores
 from services.codegen.store.tokens import Tokens
 from services.codegen.store.voids import Voids
-from shared.postgres.connections import open_pool
+from shared.postgres.connections import hold, open_pool
 
 SCHEMA = "codegen"
 
@@ -48,9 +48,11 @@ class Database:
         self._pool = pool
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Session]:
-        """All or nothing; what is read and locked stays so until the end."""
+    async def transaction(self, *, brief: bool = False) -> AsyncIterator[Session]:
+        """All or nothing; what is read and locked stays so until the end. `brief`: for some seconds at most."""
         async with self._pool.acquire() as connection, connection.transaction():
+            if brief:
+                await connection.execute(hold())
             yield Session(connection)
 
     @asynccontextmanager

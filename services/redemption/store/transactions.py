@@ -23,10 +23,14 @@ from services.redemption.store.arguments import numbers, texts
 from services.redemption.store.columns import Limits
 from services.redemption.store.errors import PlaceLost, postgres_errors
 from services.redemption.store.rows import place_of, source_value
+from shared.postgres.connections import hold
 from shared.postgres.queries import Queries
 from shared.telemetry import metrics
 
 QUERIES: Final = Queries.beside(__file__)
+COUNTING_SECONDS: Final = 600.0
+"""Counting a campaign's redemptions once, when it is given its first limit, may take minutes; the campaign waits for it."""
+
 COMMIT: Final = metrics.seconds("redemption_commit_seconds", "Writing a batch and committing it")
 
 _entries: Final = msgspec.json.Decoder(list[LedgerEntry])
@@ -155,14 +159,19 @@ class LedgerTransaction:
         total = campaign in counting.in_total and not row["counts_total"]
         players = campaign in counting.by_player and not row["counts_players"]
         stores = campaign in counting.by_store and not row["counts_stores"]
-        if total:
-            await self._connection.execute(QUERIES.count_campaign_anew, campaign)
-        if players:
-            await self._connection.execute(QUERIES.start_counting_players, campaign)
-        if stores:
-            await self._connection.execute(QUERIES.start_counting_stores, campaign)
-        if total or players or stores:
-            await self._connection.execute(QUERIES.note_counting, campaign, total, players, stores)
+        if not (total or players or stores):
+            return
+        await self._connection.execute(hold(0))
+        counted = [
+            (total, QUERIES.count_campaign_anew),
+            (players, QUERIES.start_counting_players),
+            (stores, QUERIES.start_counting_stores),
+        ]
+        for wanted, statement in counted:
+            if wanted:
+                await self._connection.execute(statement, campaign, timeout=COUNTING_SECONDS)
+        await self._connection.execute(QUERIES.note_counting, campaign, total, players, stores)
+        await self._connection.execute(hold())
 
 
 class PartitionLedger:
@@ -190,6 +199,8 @@ class PartitionLedger:
         with postgres_errors():
             held: AbstractAsyncContextManager[Any] = self._connection.transaction() if locking else nullcontext()
             async with held:
+                if locking:
+                    await self._connection.execute(hold())
                 yield LedgerTransaction(self._connection)
 
 

@@ -10,9 +10,11 @@ import orjson
 
 from services.reporting.domain.folding import Counts, Folded, TotalKey
 from shared.contracts.redemption import Source
+from shared.postgres.connections import hold
 from shared.postgres.queries import Queries
 
 queries: Final = Queries.beside(__file__)
+UNAWAITED_AND_BRIEF: Final = f"SET LOCAL synchronous_commit = off; {hold()}"
 FOLDED_TABLES: Final = ("ledger", "rejections", "reversals", "hourly_facts", "store_totals", "store_players", "places")
 
 LEDGER_COLUMNS: Final = (
@@ -82,7 +84,7 @@ class FoldStore:
         """
         await self._ensure_months(folded.months)
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute("SET LOCAL synchronous_commit = off")
+            await connection.execute(UNAWAITED_AND_BRIEF)
             await self._lock(connection, topic, partition, expected)
             await self._copy_rows(connection, folded)
             changes = await self._add_sums(connection, partition, folded)
@@ -95,7 +97,7 @@ class FoldStore:
     ) -> None:
         """Takes standings (the last revision of each key) and moves the place. Raises PlaceMoved."""
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute("SET LOCAL synchronous_commit = off")
+            await connection.execute(UNAWAITED_AND_BRIEF)
             await self._lock(connection, topic, partition, expected)
             await connection.execute(self._queries.keep_standings, orjson.dumps(rows).decode())
             await self._move(connection, topic, partition, after, None)

@@ -7,6 +7,7 @@ import asyncpg
 import orjson
 
 from shared.contracts.codegen import Batch, Campaign, Store, Void
+from shared.postgres.connections import hold
 from shared.postgres.queries import Queries
 
 queries: Final = Queries.beside(__file__)
@@ -59,6 +60,7 @@ class ReferenceStore:
         """Takes batches with their allotments, which replace the ones kept."""
         by_id = {batch.id: batch for batch in batches}
         async with self._pool.acquire() as connection, connection.transaction():
+            await connection.execute(hold())
             newer = await connection.fetch(queries.keep_batches, _rows(_batch_row(by_id[key]) for key in sorted(by_id)))
             ids = [row["id"] for row in newer]
             await connection.execute(queries.forget_allotments, ids)
@@ -80,7 +82,7 @@ class ReferenceStore:
             for r in v.ranges
         )
         async with self._pool.acquire() as connection, connection.transaction():
-            await connection.execute("SET LOCAL lock_timeout = '20s'")
+            await connection.execute(f"SET LOCAL lock_timeout = '20s'; {hold(60)}")
             await connection.execute(queries.lock_voids)
             new = [row["first_serial"] for row in await connection.fetch(queries.keep_void_ranges, rows)]
             if new:
