@@ -134,7 +134,7 @@ async def test_ledger_ranking_and_reporting_equal_a_recomputation_from_the_outco
     assert "<svg" in (folder / "top-stores.svg").read_text(encoding="utf-8")
 
 
-def test_every_kind_of_traffic_meets_its_outcome(demo: tuple[Played, Path]) -> None:
+async def test_every_kind_of_traffic_meets_its_outcome(demo: tuple[Played, Path]) -> None:
     played, _ = demo
     kinds = played.tally.outcomes
     for kind in ("REDEEMED", "REDEEMED (sent again)", "ALREADY_REDEEMED", "UNKNOWN_CODE", "CAMPAIGN_PAUSED", "REVERSED"):
