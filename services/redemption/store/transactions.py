@@ -61,7 +61,7 @@ class LockedCounts:
 
 
 class LedgerTransaction:
-    """Reads and writes of one batch. Everything is kept by the block's end or nothing is."""
+    """Reads and writes of one batch; `PartitionLedger.transaction` says which of them are kept together."""
 
     def __init__(self, connection: Any) -> None:
         self._connection = connection
@@ -99,9 +99,9 @@ class LedgerTransaction:
             await self._connection.execute(QUERIES.lock_player_counters, *columns.keys(slots, 3))
         ids = texts(sorted(campaigns))
         await self._connection.execute(QUERIES.make_campaign_counters, ids)
-        for row in await self._connection.fetch(QUERIES.lock_campaign_counters, ids):
-            await self._start_counting(row, counting)
         rows = await self._connection.fetch(QUERIES.lock_campaign_counters, ids)
+        if any([await self._start_counting(row, counting) for row in rows]):
+            rows = await self._connection.fetch(QUERIES.lock_campaign_counters, ids)
         stores = await self._connection.fetch(QUERIES.read_store_counters, ids)
         return LockedCounts(
             campaigns={row["campaign_id"]: row["redeemed"] for row in rows},
@@ -154,13 +154,14 @@ class LedgerTransaction:
     async def add_tallies(self, tallies: Sequence[Tally], partition: int) -> None:
         await self._connection.fetchval(QUERIES.add_tallies, columns.tallies(tallies), partition)
 
-    async def _start_counting(self, row: asyncpg.Record, counting: Counting) -> None:
+    async def _start_counting(self, row: asyncpg.Record, counting: Counting) -> bool:
+        """Whether anything of the campaign had to be counted that was not counted before."""
         campaign = row["campaign_id"]
         total = campaign in counting.in_total and not row["counts_total"]
         players = campaign in counting.by_player and not row["counts_players"]
         stores = campaign in counting.by_store and not row["counts_stores"]
         if not (total or players or stores):
-            return
+            return False
         await self._connection.execute(hold(0))
         counted = [
             (total, QUERIES.count_campaign_anew),
@@ -172,6 +173,7 @@ class LedgerTransaction:
                 await self._connection.execute(statement, campaign, timeout=COUNTING_SECONDS)
         await self._connection.execute(QUERIES.note_counting, campaign, total, players, stores)
         await self._connection.execute(hold())
+        return True
 
 
 class PartitionLedger:
