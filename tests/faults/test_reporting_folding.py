@@ -5,6 +5,7 @@ from functools import partial
 import asyncpg
 import psutil
 
+from services.reporting.store.folding import FoldStore
 from services.reporting.store.jobs import CareStore
 from services.reporting.store.reading import FigureStore
 from shared.contracts.topics import OUTCOMES
@@ -15,6 +16,7 @@ from tests.faults.proxy import wire_to
 from tests.integration.reporting.processes import process
 from tests.integration.reporting.system import Database, publish_outcomes, publish_reference, reporting_service
 from tests.integration.reporting.test_figures_agree import selection
+from tests.support.halting import halted_in_copy
 from tests.support.polling import poll_until
 from tests.unit.reporting.history import History, make_history
 from tests.unit.reporting.recomputation import recompute
@@ -92,6 +94,24 @@ async def test_a_halted_copy_that_thinks_it_is_the_owner_does_no_harm(kafka: Kaf
                 for partition, outcomes in enumerate(history.partitions):
                     await publish_outcomes(publisher, partition, outcomes[-80:])
                 await poll_until(lambda: all_counted(pool, history), 60, what="all outcomes")
+        await agreed(pool, history)
+
+
+async def test_a_copy_halted_while_it_sends_rows_holds_the_others_up_for_seconds(
+    kafka: KafkaConnection, database: Database
+) -> None:
+    history = make_history(19, events=200, partitions=1, stores=4)
+    url = await database("reporting")
+    async with open_pool(url, schema="reporting") as pool, Publisher(kafka) as publisher:
+        await FoldStore(pool).place(OUTCOMES.name, 0)
+        await publish_reference(publisher, history)
+        await publish_outcomes(publisher, 0, history.partitions[0])
+        holding = "SELECT FROM places FOR UPDATE; INSERT INTO places (topic, partition) VALUES ('none', 0)"
+        async with (
+            halted_in_copy(url, schema="reporting", statements=holding, table="ledger"),
+            reporting_service(kafka, url, REPORTING_TIMER="false"),
+        ):
+            await poll_until(lambda: all_counted(pool, history), 60, what="all outcomes")
         await agreed(pool, history)
 
 

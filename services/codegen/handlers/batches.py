@@ -137,7 +137,8 @@ class BatchHandlers:
             return await session.batches.list_batches(before, limit, campaign_id)
 
     async def sweep(self) -> None:
-        """Takes out what cancelled batches left, where the process that cancelled them died."""
+        """Takes out what cancelled batches left, where the process that cancelled them died, and ends what halted ones hold."""
+        await self._database.end_halted()
         async with self._database.reading() as session:
             left = await session.batches.batches_to_sweep()
         for batch in left:

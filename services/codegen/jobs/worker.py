@@ -13,7 +13,7 @@ from shared.telemetry import metrics
 
 IDLE_SECONDS: Final = 0.2
 SWEEP_EVERY: Final = 25
-"""Rounds without a batch between two looks for what cancelled batches left: five seconds."""
+"""Rounds without a batch between two looks for what dead and halted copies left: five seconds."""
 
 MADE: Final = metrics.counter("codegen_batches_total", "Batches that a worker let go of", ("how",))
 

@@ -18,7 +18,7 @@ from services.codegen.store.rows import Connection
 from services.codegen.store.stores import Stores
 from services.codegen.store.tokens import Tokens
 from services.codegen.store.voids import Voids
-from shared.postgres.connections import hold, open_pool
+from shared.postgres.connections import end_halted, hold, open_pool
 
 SCHEMA = "codegen"
 
@@ -54,6 +54,10 @@ class Database:
             if brief:
                 await connection.execute(hold())
             yield Session(connection)
+
+    async def end_halted(self) -> None:
+        """Ends what processes hold that were halted while they loaded a block: their batches are nobody's until then."""
+        await end_halted(self._pool)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[Session]:

@@ -10,7 +10,7 @@ import orjson
 
 from services.reporting.domain.folding import Counts, Folded, TotalKey
 from shared.contracts.redemption import Source
-from shared.postgres.connections import hold
+from shared.postgres.connections import end_halted, hold
 from shared.postgres.queries import Queries
 
 queries: Final = Queries.beside(__file__)
@@ -101,6 +101,10 @@ class FoldStore:
             await self._lock(connection, topic, partition, expected)
             await connection.execute(self._queries.keep_standings, orjson.dumps(rows).decode())
             await self._move(connection, topic, partition, after, None)
+
+    async def end_halted(self) -> None:
+        """Ends folds whose process is halted. For one that waited for their locks in vain."""
+        await end_halted(self._pool)
 
     async def _ensure_months(self, months: Iterable[date]) -> None:
         for month in sorted(set(months) - self._months):

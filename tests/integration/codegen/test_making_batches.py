@@ -22,6 +22,7 @@ from shared.codes.key_ring import CodeKey, KeyRing
 from shared.codes.words import contains_word
 from shared.environment import SettingsError
 from tests.integration.codegen.conftest import RING, Codegen, Start, environment_of
+from tests.support.halting import halted_in_copy
 from tests.support.polling import poll_until
 
 LARGE = 1_200_000
@@ -85,6 +86,21 @@ async def test_a_killed_worker_is_replaced_and_the_codes_are_the_same(
     assert await tables.fetchval("SELECT count(*) FROM codes") == LARGE
     resumed = await codegen.call("GET", f"/v1/batches/{batch['id']}/manifest.csv?header=plain")
     assert await hashes_by_one_maker(tables, batch) == [row.split(",")[5] for row in resumed.text.split("\r\n")[1:-1]]
+
+
+async def test_a_worker_halted_while_it_sends_rows_is_replaced(orders_only: Codegen, tables: asyncpg.Connection) -> None:
+    """Its transaction holds the batch, which nobody else sees until that is ended."""
+    codegen = orders_only
+    batch = await put_order(codegen, 30_000, publish=True)
+    await tables.execute("UPDATE batches SET state = 'generating', worker = 'halted', heartbeat_at = now()")
+    loading = "UPDATE batches SET next_block = 1, loaded = 30000 WHERE worker = 'halted'"
+    url = codegen.settings.database_url
+    async with (
+        halted_in_copy(url, schema="codegen", statements=loading, table="codes"),
+        process_of(codegen.settings),
+    ):
+        await codegen.until(batch["id"], "published", seconds=60)
+    assert await tables.fetchval("SELECT count(*) FROM codes") == 30_000
 
 
 async def hashes_by_one_maker(tables: asyncpg.Connection, batch: Any) -> list[str]:

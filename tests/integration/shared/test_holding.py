@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 import asyncpg
 import pytest
 
-from shared.postgres.connections import connect, hold
-from shared.postgres.errors import is_retryable
+from shared.postgres.connections import connect, end_halted, hold
+from shared.postgres.errors import is_lock_wait, is_retryable
+from tests.support.halting import halted_in_copy
 
 Database = Callable[[str], Awaitable[str]]
 
@@ -49,3 +50,32 @@ async def test_a_hold_can_be_taken_off(url: str) -> None:
         await connection.execute(hold())
     assert await connection.fetchval("SELECT count(*) FROM campaign_counters") == 1
     await connection.close()
+
+
+async def test_who_waits_ends_one_that_is_halted_within_copy(url: str) -> None:
+    """Postgres itself ends no such transaction: neither of its timeouts is looked at while it waits for the rows."""
+    other, stranger = await connect(url, schema="redemption"), await connect(url, schema="ranking")
+    counting = "INSERT INTO campaign_counters (campaign_id) VALUES ('held')"
+    async with halted_in_copy(url, schema="redemption", statements=counting, table="campaign_counters", held_seconds=1):
+        await asyncio.sleep(1.5)
+        with pytest.raises(asyncpg.LockNotAvailableError) as waited:
+            await other.execute("SET lock_timeout = 100; " + counting)
+        assert is_lock_wait(waited.value)
+        assert await end_halted(stranger, 1) == 0
+        assert await end_halted(other, 60) == 0
+        assert await end_halted(other, 1) == 1
+        await other.execute("SET lock_timeout = 4000; " + counting)
+    for connection in (other, stranger):
+        await connection.close()
+
+
+async def test_readers_and_writers_that_go_on_are_left_alone(url: str) -> None:
+    reader, writer, other = [await connect(url, schema="redemption") for _ in range(3)]
+    async with reader.transaction(readonly=True), writer.transaction():
+        await reader.fetch("SELECT * FROM campaign_counters")
+        await _count(writer)
+        await asyncio.sleep(1.5)
+        await writer.execute("SELECT 1")
+        assert await end_halted(other, 1) == 0
+    for connection in (reader, writer, other):
+        await connection.close()
