@@ -38,6 +38,7 @@ async def test_the_board_moves_by_itself_when_a_rank_changes(
         await expect(page.locator("#mine-rank")).to_contain_text("1 of 6")
         await expect(page.locator("#told")).to_contain_text("Now rank 1. Nobody is ahead.")
         assert (await stores_shown(page))[:3] == ["s-1", "s-2", "s-3"]
+        await page.evaluate("() => Promise.all(document.getAnimations().map(animation => animation.finished))")
         positions = await page.locator("#rows tr[data-store]").evaluate_all(
             "lines => lines.map(l => l.getBoundingClientRect().top)"
         )
