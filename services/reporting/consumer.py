@@ -20,7 +20,7 @@ from shared.kafka.groups import PartitionGroup
 from shared.kafka.inspecting import LogInspector
 from shared.kafka.reading import PartitionReader
 from shared.kafka.records import Record
-from shared.postgres.errors import is_lock_wait, is_retryable
+from shared.postgres.errors import is_retryable
 from shared.telemetry import metrics
 
 OUTCOMES_GROUP: Final = "counterfoil.reporting"
@@ -127,17 +127,7 @@ async def _fold_partition(reader: PartitionReader, store: FoldStore, fold: FoldR
     except Exception as error:
         if not is_retryable(error):
             raise
-        if is_lock_wait(error):
-            await _end_halted(store)
         raise Retryable(f"Postgres: {type(error).__name__}: {error}") from error
-
-
-async def _end_halted(store: FoldStore) -> None:
-    try:
-        await store.end_halted()
-    except Exception as error:
-        if not is_retryable(error):
-            raise
 
 
 async def _fold_from_place(reader: PartitionReader, store: FoldStore, fold: FoldRecords, max_records: int) -> None:

@@ -79,24 +79,6 @@ def hold(seconds: int = HELD_SECONDS) -> str:
         THEN set_config('transaction_timeout', '{seconds}s', true) END"""
 
 
-async def end_halted(connection: asyncpg.Connection | asyncpg.Pool, seconds: float = HELD_SECONDS) -> int:
-    """Ends the transactions of this schema's own role whose process has not gone on for so long; returns how many.
-
-    For whoever waits for such a one. No timeout of Postgres sees a process that is halted within `COPY ... FROM STDIN`: while
-    it waits for the rest of the rows it takes no order but the one to end. Only what has written is ended, never a reader.
-    """
-    ended = int(await connection.fetchval(_END_HALTED, seconds))
-    if ended:
-        log.warning("ended what a halted process held", transactions=ended)
-    return ended
-
-
-_END_HALTED: Final = """
-    SELECT count(*) FILTER (WHERE pg_terminate_backend(pid)) FROM pg_stat_activity
-    WHERE datname = current_database() AND usename = current_user AND application_name = current_setting('application_name')
-        AND backend_xid IS NOT NULL AND wait_event = 'ClientRead' AND state_change < now() - make_interval(secs => $1)"""
-
-
 async def _patiently(url: str, wait_seconds: float, making: Mapping[str, Any]) -> asyncpg.Pool:
     deadline = asyncio.get_running_loop().time() + wait_seconds
     while True:

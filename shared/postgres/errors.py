@@ -35,8 +35,3 @@ def is_retryable(error: BaseException) -> bool:
         text = str(error)
         return "closed" in text or "closing" in text or "released" in text
     return isinstance(error, _RETRYABLE)
-
-
-def is_lock_wait(error: BaseException) -> bool:
-    """Whether another transaction held a lock for longer than `lock_timeout`."""
-    return isinstance(error, asyncpg.LockNotAvailableError)

@@ -18,7 +18,8 @@ from services.codegen.store.rows import Connection
 from services.codegen.store.stores import Stores
 from services.codegen.store.tokens import Tokens
 from services.codegen.store.voids import Voids
-from shared.postgres.connections import end_halted, hold, open_pool
+from shared.postgres.connections import hold, open_pool
+from shared.postgres.halted import end_halted
 
 SCHEMA = "codegen"
 

@@ -13,6 +13,7 @@ from services.ranking.domain.places import UNREAD, Place
 from services.ranking.domain.scores import DayScore, ScoreChanges
 from shared.contracts.redemption import Source
 from shared.postgres.connections import hold
+from shared.postgres.halted import ending_halted
 from shared.postgres.queries import Queries
 
 QUERIES: Final = Queries.beside(__file__)
@@ -60,7 +61,7 @@ class ScoreStore:
     @asynccontextmanager
     async def folding(self, partitions: Sequence[int]) -> AsyncIterator[FoldTransaction]:
         """A transaction with the partitions' places locked, in order."""
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with ending_halted(self._pool), self._pool.acquire() as connection, connection.transaction():
             await connection.execute(hold())
             await connection.execute(QUERIES.add_places, list(partitions))
             rows = await connection.fetch(QUERIES.lock_places, list(partitions))

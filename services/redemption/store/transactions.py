@@ -24,6 +24,7 @@ from services.redemption.store.columns import Limits
 from services.redemption.store.errors import PlaceLost, postgres_errors
 from services.redemption.store.rows import place_of, source_value
 from shared.postgres.connections import hold
+from shared.postgres.halted import ending_halted
 from shared.postgres.queries import Queries
 from shared.telemetry import metrics
 
@@ -200,7 +201,7 @@ class PartitionLedger:
         """
         with postgres_errors():
             held: AbstractAsyncContextManager[Any] = self._connection.transaction() if locking else nullcontext()
-            async with held:
+            async with ending_halted(self._connection), held:
                 if locking:
                     await self._connection.execute(hold())
                 yield LedgerTransaction(self._connection)

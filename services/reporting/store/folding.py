@@ -10,7 +10,8 @@ import orjson
 
 from services.reporting.domain.folding import Counts, Folded, TotalKey
 from shared.contracts.redemption import Source
-from shared.postgres.connections import end_halted, hold
+from shared.postgres.connections import hold
+from shared.postgres.halted import ending_halted
 from shared.postgres.queries import Queries
 
 queries: Final = Queries.beside(__file__)
@@ -82,8 +83,9 @@ class FoldStore:
 
         Committing is not waited for on disk: what a crash of the server loses, it loses with the place, and it is folded again.
         """
-        await self._ensure_months(folded.months)
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with ending_halted(self._pool):
+            await self._ensure_months(folded.months)
+        async with ending_halted(self._pool), self._pool.acquire() as connection, connection.transaction():
             await connection.execute(UNAWAITED_AND_BRIEF)
             await self._lock(connection, topic, partition, expected)
             await self._copy_rows(connection, folded)
@@ -96,15 +98,11 @@ class FoldStore:
         self, topic: str, partition: int, *, expected: Place, after: Place, rows: Sequence[dict[str, Any]]
     ) -> None:
         """Takes standings (the last revision of each key) and moves the place. Raises PlaceMoved."""
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with ending_halted(self._pool), self._pool.acquire() as connection, connection.transaction():
             await connection.execute(UNAWAITED_AND_BRIEF)
             await self._lock(connection, topic, partition, expected)
             await connection.execute(self._queries.keep_standings, orjson.dumps(rows).decode())
             await self._move(connection, topic, partition, after, None)
-
-    async def end_halted(self) -> None:
-        """Ends folds whose process is halted. For one that waited for their locks in vain."""
-        await end_halted(self._pool)
 
     async def _ensure_months(self, months: Iterable[date]) -> None:
         for month in sorted(set(months) - self._months):

@@ -1,13 +1,14 @@
 """A transaction that others wait for ends after a while, whatever its process does."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 
 import asyncpg
 import pytest
 
-from shared.postgres.connections import connect, end_halted, hold
-from shared.postgres.errors import is_lock_wait, is_retryable
+from shared.postgres.connections import connect, hold
+from shared.postgres.errors import is_retryable
+from shared.postgres.halted import end_halted, ending_halted
 from tests.support.halting import halted_in_copy
 
 Database = Callable[[str], Awaitable[str]]
@@ -58,9 +59,9 @@ async def test_who_waits_ends_one_that_is_halted_within_copy(url: str) -> None:
     counting = "INSERT INTO campaign_counters (campaign_id) VALUES ('held')"
     async with halted_in_copy(url, schema="redemption", statements=counting, table="campaign_counters", held_seconds=1):
         await asyncio.sleep(1.5)
-        with pytest.raises(asyncpg.LockNotAvailableError) as waited:
-            await other.execute("SET lock_timeout = 100; " + counting)
-        assert is_lock_wait(waited.value)
+        with pytest.raises(asyncpg.LockNotAvailableError):
+            async with ending_halted(other):
+                await other.execute("SET lock_timeout = 100; " + counting)
         assert await end_halted(stranger, 1) == 0
         assert await end_halted(other, 60) == 0
         assert await end_halted(other, 1) == 1
@@ -78,4 +79,22 @@ async def test_readers_and_writers_that_go_on_are_left_alone(url: str) -> None:
         await writer.execute("SELECT 1")
         assert await end_halted(other, 1) == 0
     for connection in (reader, writer, other):
+        await connection.close()
+
+
+async def test_rows_that_are_slow_to_come_are_waited_for(url: str) -> None:
+    writer, other = await connect(url, schema="redemption"), await connect(url, schema="redemption")
+
+    async def rows() -> AsyncIterator[bytes]:
+        for number in range(20):
+            yield f"slow {number}\n".encode()
+            await asyncio.sleep(0.2)
+
+    async with asyncio.TaskGroup() as group, writer.transaction():
+        await _count(writer)
+        copying = group.create_task(writer.copy_to_table("campaign_counters", source=rows(), columns=["campaign_id"]))
+        await asyncio.sleep(1.5)
+        assert await end_halted(other, 1) == 0
+        await copying
+    for connection in (writer, other):
         await connection.close()
