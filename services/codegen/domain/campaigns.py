@@ -15,6 +15,10 @@ from shared.contracts.codegen import Campaign, CampaignLimits, CampaignState
 from shared.contracts.game_platforms import PLATFORM_LENGTH, REGION_LENGTH
 
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(9999, 1, 1, tzinfo=UTC)
+"""Whoever follows campaigns asks for days, weeks and months in any zone; calendars have none beyond the ends of time."""
+
 DEFINING_FIELDS: Final = ("name", "starts_at", "ends_at", "time_zone", "games", "regions", "limits")
 
 
@@ -135,11 +139,16 @@ def _moment(field: str, text: str, zone: ZoneInfo, faults: list[Fault], *, days:
     try:
         if _DATE.fullmatch(text):
             day = date.fromisoformat(text) + timedelta(days=days)
-            return datetime.combine(day, time(), zone).astimezone(UTC)
-        return parse_time(text)
+            moment = datetime.combine(day, time(), zone).astimezone(UTC)
+        else:
+            moment = parse_time(text)
     except (ValueError, OverflowError, msgspec.ValidationError):
         faults.append(Fault(field, "must be a time such as 2026-11-22T12:00:00Z, or a date"))
         return None
+    if not EARLIEST <= moment < LATEST:
+        faults.append(Fault(field, "must lie in the years 1970 to 9998"))
+        return None
+    return moment
 
 
 def _zone(name: str) -> ZoneInfo | None:

@@ -6,7 +6,7 @@ it is asked for, and from then on refreshed with the others.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import numpy as np
@@ -21,6 +21,9 @@ from services.ranking.domain.tables import Adjustment, Table, TableName
 UNREAD_REFRESHES: Final = 2_400
 """What was not read for this many refreshes (some minutes of changes) is dropped, and made again when it is asked for."""
 
+EMPTY_BEFORE: Final = timedelta(days=366)
+"""Nothing was redeemed before a campaign was entered; windows of so long before are certified as empty, older ones are not."""
+
 TableKey = tuple[Period, Scope, Measure]
 
 
@@ -33,6 +36,7 @@ class CampaignFacts:
     time_zone: str
     starts_at: datetime
     ends_at: datetime
+    created_at: datetime
 
 
 class CampaignBoards:
@@ -128,6 +132,12 @@ class CampaignBoards:
     @property
     def first_day(self) -> date:
         return self.local_days.day_of(self.facts.starts_at)
+
+    @property
+    def first_day_to_certify(self) -> date:
+        """The campaign's first day, but no more than a year before it was entered, or before its first day with a count."""
+        earliest = min([self.local_days.day_of(self.facts.created_at - EMPTY_BEFORE), *self._scores.days[:1]])
+        return max(self.first_day, earliest)
 
     @property
     def last_day(self) -> date:

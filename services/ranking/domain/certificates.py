@@ -56,7 +56,7 @@ class CertifiedRow:
 
 def windows_due(campaign: CampaignBoards, now: datetime, late: timedelta) -> Iterator[tuple[Period, datetime]]:
     """The windows of a campaign that ended at least `late` ago, each with the moment since when it is due, oldest first."""
-    first = campaign.local_days.day_of(campaign.facts.starts_at)
+    first = campaign.first_day_to_certify
     last = min(campaign.last_day, campaign.today(now))
     due = [(campaign.bounds(period)[1] + late, period) for period in _windows(first, last)]
     if campaign.today(now) > campaign.last_day:

@@ -184,6 +184,7 @@ class Boards:
             time_zone=campaign.time_zone,
             starts_at=campaign.starts_at,
             ends_at=campaign.ends_at,
+            created_at=campaign.created_at,
         )
         known = self.campaigns.get(campaign.id)
         if known is not None:

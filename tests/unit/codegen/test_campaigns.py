@@ -58,6 +58,18 @@ def test_a_time_without_offset_or_meaning_is_refused(text: str) -> None:
     assert "ends_at" in faults(ends_at=text)
 
 
+@pytest.mark.parametrize("text", ["0001-01-01T00:00:00Z", "1969-12-31T23:59:59Z", "1969-12-30", "9999-01-01T00:00:00Z"])
+def test_a_time_that_calendars_end_near_is_refused(text: str) -> None:
+    """Who follows campaigns asks for the days, weeks and months around it in any zone."""
+    for field in ("starts_at", "ends_at"):
+        assert faults(**{field: text})[field] == "must lie in the years 1970 to 9998"
+
+
+def test_a_window_may_be_as_good_as_endless() -> None:
+    campaign = new_campaign(draft(starts_at="1970-01-01T00:00:00Z", ends_at="9998-12-31T23:59:59Z"), now=NOW)
+    assert (campaign.starts_at.year, campaign.ends_at.year) == (1970, 9998)
+
+
 def test_the_window_is_half_open() -> None:
     start, end = NOW, NOW + timedelta(days=1)
 

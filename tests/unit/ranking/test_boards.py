@@ -74,7 +74,14 @@ def both(stores: Sequence[PlainStore] = STORES) -> Both:
                 shown=store.shown,
             )
         )
-    facts = CampaignFacts(id="spring", name="Spring", time_zone="America/New_York", starts_at=STARTS_AT, ends_at=ENDS_AT)
+    facts = CampaignFacts(
+        id="spring",
+        name="Spring",
+        time_zone="America/New_York",
+        starts_at=STARTS_AT,
+        ends_at=ENDS_AT,
+        created_at=STARTS_AT,
+    )
     boards = CampaignBoards(facts, roster)
     boards.set_issued("b-1", ISSUED)
     return Both(boards, PlainCampaign(time_zone="America/New_York", stores=stores, issued=ISSUED))

@@ -22,6 +22,7 @@ def boards_of_one_store() -> Boards:
         time_zone="America/New_York",
         starts_at=NOON - timedelta(days=5),
         ends_at=NOON + timedelta(days=5),
+        created_at=NOON - timedelta(days=5),
     )
     campaign = boards.campaigns["spring"] = CampaignBoards(facts, boards.roster)
     score = DayScore(redemptions=3, reversals=0, reached_at=NOON)
