@@ -1,7 +1,7 @@
 """What redemption is measured next to: programs that someone could reasonably have written first. Run as processes.
 
-`python -m tests.bench.redemption_peers plain|sensible|ruled` with KAFKA_BOOTSTRAP_SERVERS, KAFKA_TOPIC_PREFIX, DATABASE_URL.
-`ruled` needs its codes in a table (`fill_codes`).
+`python -m tests.bench.redemption_peers plain|sensible|ruled|copied` with KAFKA_BOOTSTRAP_SERVERS, KAFKA_TOPIC_PREFIX and
+DATABASE_URL. `ruled` needs its codes in a table (`fill_codes`).
 """
 
 import asyncio
@@ -12,8 +12,16 @@ from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
+import msgspec
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
+
+from services.redemption.domain.places import StoredOutcome, StoredOutcomes
+from services.redemption.handlers.outbox import publish_outcomes
+from shared.contracts.game_platforms import parse_request
+from shared.contracts.redemption import Outcome, Source
+from shared.environment import kafka_connection
+from shared.kafka.publishing import Publisher
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS plain_redemptions (
@@ -37,6 +45,17 @@ INSERT INTO plain_players AS p (player_id, redeemed) VALUES ($1, $2)
 ON CONFLICT (player_id) DO UPDATE SET redeemed = p.redeemed + excluded.redeemed
 """
 MOST_A_PLAYER = 3
+
+_json = msgspec.json.Encoder()
+COPIED = msgspec.json.decode(
+    b"""{"type": "redemption.accepted", "event_id": "", "platform": "zork", "outcome": "REDEEMED", "public": "REDEEMED",
+    "retryable": false, "retry_after": null, "redemption_id": "33330000-0000-8000-a000-000000000000", "duplicate": false,
+    "serial": 51234, "code_hint": "3VE??????", "campaign_id": "spring", "batch_id": "b-1", "store_id": "s-1",
+    "store_region": "US-CA", "player_id": "player-zork-1-0-1", "occurred_at": "2026-11-30T00:00:00Z",
+    "received_at": "2026-11-30T00:00:00Z", "decided_at": "2026-11-30T00:00:00Z",
+    "source": {"epoch": 1, "partition": 0, "offset": 0}, "prev": {"epoch": 1, "partition": 0, "offset": 0}}""",
+    type=Outcome,
+)
 
 
 async def plain(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, ledger: Any, topic: str) -> None:
@@ -116,6 +135,29 @@ async def _decide(ledger: Any, requests: Sequence[dict[str, Any]]) -> list[bytes
     return outcomes
 
 
+async def copied(consumer: AIOKafkaConsumer, producer: AIOKafkaProducer, ledger: Any, topic: str) -> None:
+    """No peer but a bound: read, decoded, an outcome encoded and published by the service's own means, and no more.
+
+    What a loop in Python with these packages cannot pass on a machine, however little its rules and its ledger cost.
+    """
+    async with Publisher(kafka_connection()) as publisher:
+        while True:
+            for tp, records in (await consumer.getmany(timeout_ms=500, max_records=2_000)).items():
+                stored = StoredOutcomes(
+                    epoch=1, partition=tp.partition, decided_at="2026-11-30T00:00:00Z", outcomes=[_copy(r) for r in records]
+                )
+                await publish_outcomes(publisher, stored)
+                await consumer.commit({tp: records[-1].offset + 1})
+
+
+def _copy(record: Any) -> StoredOutcome:
+    request = parse_request(record.value)
+    outcome = msgspec.structs.replace(
+        COPIED, event_id=request.event_id, source=Source(epoch=1, partition=record.partition, offset=record.offset)
+    )
+    return StoredOutcome(record.key, _json.encode(outcome), record.offset, outcome.type)
+
+
 async def fill_codes(url: str, rows: Sequence[tuple[str, str, str]]) -> None:
     """What `ruled` looks codes up in: code, campaign, store."""
     ledger = await asyncpg.connect(url, server_settings={"search_path": "redemption"})
@@ -151,7 +193,8 @@ async def main(way: str) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=servers, acks="all")
     await consumer.start()
     await producer.start()
-    await {"plain": plain, "sensible": sensible, "ruled": ruled}[way](consumer, producer, ledger, f"{prefix}promo.outcomes.v1")
+    ways = {"plain": plain, "sensible": sensible, "ruled": ruled, "copied": copied}
+    await ways[way](consumer, producer, ledger, f"{prefix}promo.outcomes.v1")
 
 
 if __name__ == "__main__":

@@ -12,13 +12,14 @@ EVENTS = int(os.environ.get("REDEMPTION_EVENTS", "300_000"))
 WARMING_EVENTS = 100_000
 """A broker that has just started compiles its code for a while."""
 
-PEER_EVENTS = {"plain": 2_000, "sensible": 100_000, "ruled": 100_000}
+PEER_EVENTS = {"plain": 2_000, "sensible": 100_000, "ruled": 100_000, "copied": 300_000}
 
 
 async def run() -> dict[str, Any]:
-    """One and two workers with everything on; two processes of each peer; pgbench over two connections."""
+    """One and two workers with everything on; two processes of each peer, and of a bound; pgbench over two connections."""
     await _service(1, events=WARMING_EVENTS)
     plain, sensible, ruled = await _peer("plain"), await _peer("sensible"), await _peer("ruled")
+    copied = await _peer("copied")
     one, two = await _service(1), await _service(2)
     async with stage() as world:
         pgbench = await events_a_second(world)
@@ -36,6 +37,9 @@ async def run() -> dict[str, Any]:
         "times sensible with rules": round(two.rate / ruled.rate, 1),
         "events a second, pgbench, two connections": round(pgbench),
         "share of pgbench": round(two.rate / pgbench, 2),
+        "events a second, read and published with nothing decided or stored, two processes": round(copied.rate),
+        "that next to three times sensible": round(copied.rate / (3 * sensible.rate), 2),
+        "that next to 60 % of pgbench": round(copied.rate / (0.6 * pgbench), 2),
     }
 
 
