@@ -119,6 +119,8 @@ class PartitionLoop:
         self.sizes[place.partition] = min(size * 2, self.batch_records)
         started = _note("decide", started)
         await publish_outcomes(self.publisher, decided.outbox, traces=carried_headers(records))
+        if decided.outbox is not None:
+            self.published(decided.outbox)
         _note("publish", started)
         _count(records, decided)
         partition.commit(decided.place.position)

@@ -13,6 +13,7 @@ import aiohttp
 import asyncpg
 import pytest
 
+from services.redemption import app
 from services.redemption.app import RedemptionSettings, running
 from shared.environment import read_settings
 from shared.lifecycle import RunningService
@@ -55,6 +56,27 @@ async def test_a_caller_gets_the_outcome_of_the_own_record(http: aiohttp.ClientS
     assert [outcome["event_id"] for _, outcome in answers] == [f"e-{n}" for n in range(8)]
 
 
+class NothingArrives:
+    """A follower that is at the ends, and to whom the outcomes topic brings nothing."""
+
+    async def run(self) -> None:
+        await asyncio.get_running_loop().create_future()
+
+    async def wait_loaded(self) -> None:
+        return
+
+
+async def test_a_caller_of_the_copy_that_decides_need_not_wait_for_the_outcome_to_be_read_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(app, "outcomes_follower", lambda _kafka, _arrived: NothingArrives())
+    monkeypatch.setenv("CODE_KEYS", KEYS.to_json())
+    async with running(read_settings(RedemptionSettings, world.environment)) as service:
+        async with aiohttp.ClientSession(service.url, headers={"Authorization": f"Bearer {TOKEN}"}) as http:
+            status, outcome = await post(http, "/v1/redemptions", body("e-1", code_of(3)))
+    assert (status, outcome["outcome"]) == (200, "REDEEMED")
+
+
 async def test_an_event_can_be_looked_up_once_it_is_accepted(http: aiohttp.ClientSession, world: World) -> None:
     async with http.get(f"/v1/redemptions/{PLATFORM}/e-1") as response:
         assert response.status == 404
@@ -88,7 +110,16 @@ async def test_tokens_say_who_speaks(http: aiohttp.ClientSession, world: World, 
 
 @pytest.mark.parametrize(
     ("change", "status"),
-    [({"event_id": ""}, 422), ({"unknown": 1}, 422), ({"code": "a\x01b"}, 422), ({"player_id": "x" * 129}, 422), (None, 400)],
+    [
+        ({"event_id": ""}, 422),
+        ({"unknown": 1}, 422),
+        ({"code": "a\x01b"}, 422),
+        ({"player_id": "x" * 129}, 422),
+        ({"occurred_at": 1_790_000_000}, 422),
+        ({"occurred_at": "1790000000"}, 422),
+        ({"occurred_at": "9999-12-31T23:59:59-05:00"}, 422),
+        (None, 400),
+    ],
 )
 async def test_what_could_not_be_decided_is_refused_field_by_field(
     http: aiohttp.ClientSession, world: World, change: dict[str, Any] | None, status: int
