@@ -26,13 +26,17 @@ def format_time(moment: datetime) -> str:
 def parse_time(text: str) -> datetime:
     """The moment that an RFC 3339 text names, in UTC.
 
-    Raises ValueError for what is no such text, and for one without an offset.
+    Raises ValueError for what is no such text, for one without an offset, and for one outside the years 1 to 9999 in UTC.
     """
-    moment: datetime = msgspec.convert(text, datetime, strict=False)
+    moment: datetime = msgspec.convert(text, datetime)
     if moment.tzinfo is None:
         message = f"{text!r} has no offset from UTC; write it like 2026-11-22T12:00:00Z"
         raise ValueError(message)
-    return moment.astimezone(UTC)
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        message = f"{text!r} is outside the years 1 to 9999 in UTC"
+        raise ValueError(message) from None
 
 
 def decoder(event: type[Event]) -> Callable[[bytes], Event]:

@@ -2,13 +2,15 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Generic, TypeVar
+from datetime import datetime
+from typing import Annotated, Any, Final, Generic, TypeVar
 
 import msgspec
 import orjson
 from aiohttp import web
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, TypeAdapter, ValidationError
 
+from shared.contracts.codec import parse_time
 from shared.web.problems import FieldError, from_validation, invalid, not_found, unreadable
 from shared.web.tokens import Principal
 
@@ -18,6 +20,21 @@ _parsed: Final[dict[tuple[type, str], Any]] = {}
 
 Query = TypeVar("Query")
 Body = TypeVar("Body")
+
+
+def _moment(value: Any) -> datetime:
+    """A number is refused, as are digits in a text: by its size it would be taken for seconds or for milliseconds."""
+    try:
+        if isinstance(value, str):
+            return parse_time(value)
+    except ValueError:
+        pass
+    message = "must be a time with its offset from UTC, such as 2026-11-22T12:00:00Z"
+    raise ValueError(message)
+
+
+MomentField = Annotated[AwareDatetime, BeforeValidator(_moment)]
+"""A time as RFC 3339 writes it, in UTC once it is read."""
 
 
 class Fields(BaseModel):

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
-from pydantic import AwareDatetime, Field
+from pydantic import Field
 
 from services.codegen.api.answers import ADMIN, PageQuery, after, page_of, refusing
 from services.codegen.domain.tokens import NewTokenView, TokenView
 from services.codegen.handlers.tokens import TokenHandlers
-from shared.web.routes import Call, Fields, Route
+from shared.web.routes import Call, Fields, MomentField, Route
 
 
 class TokenBody(Fields):
@@ -19,7 +19,7 @@ class TokenBody(Fields):
 
     name: Annotated[str, Field(min_length=1, max_length=200)]
     scopes: Annotated[list[Annotated[str, Field(max_length=100)]], Field(min_length=1, max_length=100)]
-    expires_at: AwareDatetime | None = None
+    expires_at: MomentField | None = None
 
 
 class TokenPage(msgspec.Struct, frozen=True, kw_only=True):

@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC
 from http import HTTPStatus
 from typing import Annotated, Final
 
-from pydantic import AfterValidator, AwareDatetime, Field
+from pydantic import AfterValidator, Field
 
 from services.redemption.handlers.asking import Asking
 from services.redemption.handlers.synchronous import NoAnswer, Submitting
@@ -24,7 +23,7 @@ from shared.contracts.game_platforms import (
 )
 from shared.contracts.redemption import Outcome
 from shared.web.problems import Problem, invalid_field, not_found
-from shared.web.routes import Answer, Call, Fields, NoFields, Route
+from shared.web.routes import Answer, Call, Fields, MomentField, NoFields, Route
 from shared.web.tokens import Principal
 
 ANY_PLATFORM: Final = ("platform:*",)
@@ -49,7 +48,7 @@ class RedemptionBody(Fields):
     platform: PlatformField
     code: Annotated[str, Field(max_length=CODE_LENGTH_LIMIT)]
     player_id: Annotated[str, Field(min_length=1, max_length=PLAYER_ID_LENGTH), Plain]
-    occurred_at: AwareDatetime
+    occurred_at: MomentField
     region: Annotated[str, Field(max_length=REGION_LENGTH), Plain] | None = None
 
 
@@ -60,7 +59,7 @@ class ReversalBody(Fields):
     platform: PlatformField
     reverses: EventIdField
     reason: ReversalReason
-    occurred_at: AwareDatetime
+    occurred_at: MomentField
     code: Annotated[str, Field(max_length=CODE_LENGTH_LIMIT)] | None = None
 
 
@@ -112,7 +111,7 @@ class Api:
                 platform=body.platform,
                 code=body.code,
                 player_id=body.player_id,
-                occurred_at=body.occurred_at.astimezone(UTC),
+                occurred_at=body.occurred_at,
                 region=body.region,
             )
         )
@@ -126,7 +125,7 @@ class Api:
                 platform=body.platform,
                 reverses=body.reverses,
                 reason=body.reason,
-                occurred_at=body.occurred_at.astimezone(UTC),
+                occurred_at=body.occurred_at,
                 code=body.code,
             )
         )

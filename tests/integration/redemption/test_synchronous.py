@@ -71,9 +71,11 @@ async def test_a_caller_of_the_copy_that_decides_need_not_wait_for_the_outcome_t
 ) -> None:
     monkeypatch.setattr(app, "outcomes_follower", lambda _kafka, _arrived: NothingArrives())
     monkeypatch.setenv("CODE_KEYS", KEYS.to_json())
-    async with running(read_settings(RedemptionSettings, world.environment)) as service:
-        async with aiohttp.ClientSession(service.url, headers={"Authorization": f"Bearer {TOKEN}"}) as http:
-            status, outcome = await post(http, "/v1/redemptions", body("e-1", code_of(3)))
+    async with (
+        running(read_settings(RedemptionSettings, world.environment)) as service,
+        aiohttp.ClientSession(service.url, headers={"Authorization": f"Bearer {TOKEN}"}) as http,
+    ):
+        status, outcome = await post(http, "/v1/redemptions", body("e-1", code_of(3)))
     assert (status, outcome["outcome"]) == (200, "REDEEMED")
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.contracts.codec import InvalidEvent
+from shared.contracts.codec import InvalidEvent, parse_time
 from shared.contracts.game_platforms import RedeemRequest, parse_request
 
 REDEEM: dict[str, Any] = {
@@ -102,3 +102,12 @@ def test_any_bytes_are_either_read_or_refused(raw: bytes) -> None:
         parse_request(raw)
     except InvalidEvent as refused:
         assert refused.reason in {"EMPTY", "NOT_JSON", "INVALID_FIELDS", "CONTROL_CHARACTERS"}  # noqa: PT017
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["1790000000", "2026-11-22", "2026-11-22T12:00:00", "9999-12-31T23:59:59-05:00", "0001-01-01T00:00:00+05:00"],
+)
+def test_what_is_no_moment_in_rfc_3339_is_a_mistake_of_whoever_wrote_it(text: str) -> None:
+    with pytest.raises(ValueError, match=r".+"):
+        parse_time(text)
