@@ -31,8 +31,15 @@ class Change:
 
     net: int = 0
     peak: int = 0
+    added: bool = False
+
+    @property
+    def only_refills(self) -> bool:
+        """Whether all that was added was freed before: one who does not know the count cannot tell if it was within a limit."""
+        return self.added and not self.peak
 
     def add(self) -> None:
+        self.added = True
         self.net += 1
         self.peak = max(self.peak, self.net)
 

@@ -21,7 +21,7 @@ from services.redemption.domain.places import Place
 from services.redemption.store import columns
 from services.redemption.store.arguments import numbers, texts
 from services.redemption.store.columns import Limits
-from services.redemption.store.errors import PlaceLost, postgres_errors
+from services.redemption.store.errors import Collision, PlaceLost, postgres_errors
 from services.redemption.store.rows import place_of, source_value
 from shared.postgres.connections import hold
 from shared.postgres.halted import ending_halted
@@ -129,6 +129,8 @@ class LedgerTransaction:
 
         Raises Collision when the facts have changed, PlaceLost when someone else has moved the place.
         """
+        if decisions is not None and _may_stay_above_a_limit(decisions, facts, limits):
+            raise Collision("what the batch frees is taken again within it")
         started = time.monotonic()
         rows = _rows(decisions, facts, counting, limits, budgets) if decisions is not None else (None,) * 12
         if not await self._connection.fetchval(QUERIES.write_batch, *_place(place, moved), *rows):
@@ -205,6 +207,15 @@ class PartitionLedger:
                 if locking:
                     await self._connection.execute(hold())
                 yield LedgerTransaction(self._connection)
+
+
+def _may_stay_above_a_limit(decisions: Decisions, facts: Facts, limits: Limits) -> bool:
+    """Counts are compared with limits as they grow; one that is refilled does not, and a limit may be lower than it was."""
+    locked = facts.campaign_counts or {}
+    totals, per_store = limits.totals.keys() - locked.keys(), limits.per_store.keys() - locked.keys()
+    return any(decisions.campaign_changes[campaign].only_refills for campaign in totals) or any(
+        change.only_refills for (campaign, _), change in decisions.store_changes.items() if campaign in per_store
+    )
 
 
 def _place(place: Place, moved: Place) -> tuple[Any, ...]:

@@ -144,6 +144,19 @@ async def test_limits_hold_across_partitions_and_reversals_free_them(world: Worl
     assert (counter["redeemed"], counter["counts_players"], counter["counts_stores"]) == (3, True, True)
 
 
+@pytest.mark.parametrize("limit", ["per_store", "total"])
+async def test_a_place_that_is_freed_above_a_lowered_limit_is_not_taken_again(world: World, limit: str) -> None:
+    await world.publish_campaign("limited", limits={"per_player": None, limit: 3})
+    await world.publish_batch("b-2", campaign_id="limited", first=20_001, codes=100)
+    await world.decide(*(redeem(f"e-{n}", code_of(20_000 + n)) for n in (1, 2, 3)))
+    await world.publish_campaign("limited", limits={"per_player": None, limit: 2})
+    outcomes = await world.decide(
+        reverse("r-1", "e-1"), redeem("e-4", code_of(20_004)), reverse("r-2", "e-2"), redeem("e-5", code_of(20_005))
+    )
+    refused = OutcomeName.STORE_LIMIT_REACHED if limit == "per_store" else OutcomeName.CAMPAIGN_LIMIT_REACHED
+    assert names(outcomes) == [OutcomeName.REVERSED, refused, OutcomeName.REVERSED, OutcomeName.REDEEMED]
+
+
 async def test_a_limit_that_comes_later_counts_what_was_before(world: World) -> None:
     await world.decide(redeem("e-1", code_of(1), player_id="p-1"), redeem("e-2", code_of(1_001), player_id="p-2"))
     await world.publish_campaign(limits={"per_player": 1, "per_store": 1})
