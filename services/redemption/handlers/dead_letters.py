@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Protocol
 
+from services.redemption.handlers.outbox import BatchPublisher
 from shared.contracts.codec import format_time
 from shared.contracts.topics import DEAD_LETTERS, REQUESTS
 from shared.kafka.inspecting import LogInspector
@@ -45,10 +46,14 @@ class StoredDeadLetter:
     truncated: bool
 
 
-async def publish_dead_letters(publisher: StreamPublisher, letters: Sequence[DeadLetter], *, failed_at: datetime) -> None:
-    """Sends dead letters and returns when all are acknowledged (rule 9). Replaying repeats them with the same origin."""
+async def publish_dead_letters(publisher: BatchPublisher, letters: Sequence[DeadLetter], *, failed_at: datetime) -> None:
+    """Sends dead letters and returns when all are acknowledged (rule 9). Replaying repeats them with the same origin.
+
+    As batches, because the client refuses to send a record by itself that has neither key nor value; platforms' clients do not.
+    """
     if letters:
-        await publisher.send_all(DEAD_LETTERS.name, [_record(letter, format_time(failed_at)) for letter in letters])
+        records = [_record(letter, format_time(failed_at)) for letter in letters]
+        await publisher.publish_batch(DEAD_LETTERS.name, _PARTITION, records)
 
 
 class DeadLetters:
@@ -76,10 +81,10 @@ class DeadLetters:
     async def replay(self, letters: Sequence[StoredDeadLetter]) -> int:
         """Sends the original records to the request topic again, and returns how many.
 
-        What was truncated is left out. A request that was decided meanwhile is answered as a duplicate: nothing happens
-        twice.
+        What was truncated is left out, as is what holds nothing. A request that was decided meanwhile is answered as a
+        duplicate: nothing happens twice.
         """
-        whole = [NewRecord(letter.key, letter.value) for letter in letters if not letter.truncated]
+        whole = [NewRecord(letter.key, letter.value) for letter in letters if letter.value is not None and not letter.truncated]
         await self._publisher.send_all(REQUESTS.name, whole)
         return len(whole)
 

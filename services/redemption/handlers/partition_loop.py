@@ -15,7 +15,7 @@ import structlog
 
 from services.redemption.domain.decisions import InternalFailure
 from services.redemption.domain.places import Place, StoredOutcomes
-from services.redemption.handlers.dead_letters import INTERNAL, DeadLetter, StreamPublisher, publish_dead_letters
+from services.redemption.handlers.dead_letters import INTERNAL, DeadLetter, publish_dead_letters
 from services.redemption.handlers.deciding import Decided, Deciding
 from services.redemption.handlers.outbox import BatchPublisher, publish_outcomes
 from services.redemption.handlers.reading import Understanding, Understood
@@ -47,10 +47,6 @@ DEAD = metrics.counter("redemption_dead_letters_total", "Records that were no re
 log = structlog.get_logger(__name__)
 
 
-class Publisher(BatchPublisher, StreamPublisher, Protocol):
-    """Both ways of writing."""
-
-
 class Partition(Protocol):
     """The request partition, while it is ours."""
 
@@ -77,7 +73,7 @@ class PartitionLoop:
 
     ledgers: Ledgers
     inspector: LogInspector
-    publisher: Publisher
+    publisher: BatchPublisher
     freshness: Freshness
     understanding: Understanding
     deciding: Deciding

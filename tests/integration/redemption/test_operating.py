@@ -14,6 +14,7 @@ from shared.contracts.codegen import BatchState
 from shared.contracts.redemption import OutcomeName
 from shared.contracts.topics import OUTCOMES, REQUESTS
 from shared.environment import read_settings
+from shared.kafka.records import NewRecord
 from shared.kafka.topics import add_partitions
 from shared.lifecycle import RunningService
 from tests.integration.redemption.world import KEYS, World, code_of, redeem
@@ -34,6 +35,16 @@ async def test_a_dead_letter_sent_again_changes_nothing_twice(world: World, serv
         again = [letter async for letter in commands.list()]
     assert len(again) == 3
     assert len(await world.query("SELECT FROM redemptions")) == 2
+
+
+async def test_a_record_with_neither_key_nor_value_is_a_dead_letter_as_others(world: World, service: RunningService) -> None:
+    await world.publisher.publish_batch(REQUESTS.name, 0, [NewRecord(None, None)])
+    (outcome,) = await world.decide(redeem("e-1", code_of(1)))
+    assert outcome.outcome is OutcomeName.REDEEMED
+    async with dead_letters(world.kafka) as commands:
+        (letter,) = [letter async for letter in commands.list()]
+        assert (letter.key, letter.value, letter.reason) == (None, None, "EMPTY")
+        assert await commands.replay([letter]) == 0
 
 
 async def test_partitions_may_be_added_while_it_runs(world: World, service: RunningService) -> None:
