@@ -1,10 +1,13 @@
 """Requests on Kafka to outcomes on Kafka, on the real servers."""
 
+import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from shared.contracts.redemption import Outcome, OutcomeName
+from shared.contracts.topics import REQUESTS
+from shared.kafka import clients
 from shared.lifecycle import RunningService
 from tests.integration.redemption.world import World, code_of, redeem, reverse
 
@@ -26,6 +29,16 @@ async def test_a_good_code_is_redeemed_and_found_in_the_ledger(world: World) -> 
     assert row["occurred_at"] == outcome.occurred_at
     assert row["received_at"] == outcome.received_at
     assert row["decided_at"] == outcome.decided_at
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+async def test_a_platform_may_compress_its_requests_as_it_likes(world: World, codec: str) -> None:
+    async with clients.producer(world.kafka, compression_type=codec) as producer:
+        await producer.send_and_wait(
+            world.kafka.physical(REQUESTS.name), json.dumps(redeem("e-1", code_of(7))).encode(), partition=0
+        )
+    (outcome,) = await world.wait_for_outcomes(1)
+    assert outcome.outcome is OutcomeName.REDEEMED
 
 
 async def test_an_event_sent_again_gets_the_first_answer_again(world: World) -> None:
