@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from services.ranking.handlers.answers import Answers, UnknownName, Wanted, WrongValue
-from services.ranking.handlers.rendering import freshness
+from services.ranking.handlers.rendering import Rendered, freshness
 
 LOOK_SECONDS: Final = 0.2
 """Also without a refresh is looked this often: a change may have come too soon after another to be told at once."""
@@ -23,7 +23,7 @@ class Channel:
     """One board that some listen to: its newest event, and a bell for all of them. A slow listener skips what it missed."""
 
     def __init__(self) -> None:
-        self.version = ""
+        self.rendered: Rendered | None = None
         self.event = b""
         self.fresh = b""
         self.fresh_number = 0
@@ -32,9 +32,12 @@ class Channel:
         self.changed_at = float("-inf")
         self._bell = asyncio.Event()
 
-    def show(self, version: str, body: bytes) -> None:
-        self.version, self.changed_at = version, time.monotonic()
-        self.event = b"event: leaderboard\nid: %s\ndata: %s\n\n" % (version.encode(), body)
+    @property
+    def version(self) -> str:
+        return self.rendered.version if self.rendered is not None else ""
+
+    def show(self, rendered: Rendered, event: bytes) -> None:
+        self.rendered, self.event, self.changed_at = rendered, event, time.monotonic()
         self.ring()
 
     def show_fresh(self, text: bytes) -> None:
@@ -50,9 +53,15 @@ class Channel:
         bell, self._bell = self._bell, asyncio.Event()
         bell.set()
 
-    async def events(self, seen_version: str) -> AsyncGenerator[bytes, None]:
-        """The events for a listener that has seen a version (empty: none), until the channel closes."""
+    async def events(self, seen_version: str, event_now: Callable[[Rendered], bytes]) -> AsyncGenerator[bytes, None]:
+        """The events for a listener that has seen a version (empty: none), until the channel closes.
+
+        The board that a new listener begins with may have changed long ago; `event_now` writes how fresh it is by now.
+        """
         seen_fresh = self.fresh_number
+        if self.rendered is not None and self.version != seen_version and not self.closed:
+            seen_version = self.version
+            yield event_now(self.rendered)
         while not self.closed:
             if self.version != seen_version and self.version:
                 seen_version = self.version
@@ -87,7 +96,7 @@ class LiveBoards:
         channel.listeners += 1
         channel.closed = self._closed
         try:
-            async with aclosing(channel.events(last_version)) as events:
+            async with aclosing(channel.events(last_version, self._event_now)) as events:
                 async for event in events:
                     yield event
         finally:
@@ -118,7 +127,12 @@ class LiveBoards:
         with suppress(UnknownName, WrongValue):
             rendered = self._answers.leaderboard(wanted, offset=offset, limit=limit, now=now)
             if rendered.version != channel.version:
-                channel.show(rendered.version, rendered.at(self._answers.as_of(now), now))
+                channel.show(rendered, self._event_now(rendered))
+
+    def _event_now(self, rendered: Rendered) -> bytes:
+        now = datetime.now(UTC)
+        body = rendered.at(self._answers.as_of(now), now)
+        return b"event: leaderboard\nid: %s\ndata: %s\n\n" % (rendered.version.encode(), body)
 
     def _tell_freshness(self) -> None:
         now = datetime.now(UTC)

@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any
 
@@ -97,6 +97,18 @@ async def test_who_has_the_version_already_hears_only_that_it_is_fresh(
             await topics.outcomes(0, [redeemed("s-2")])
             changed, _ = await events.next("leaderboard")
             assert changed != version
+
+
+async def test_who_joins_others_is_told_how_fresh_an_old_board_is_now(
+    kafka: KafkaConnection, database: Database, topics: Topics
+) -> None:
+    async with ranking(kafka, await database("ranking")) as reader, listening(reader) as events:
+        version, first = await events.next("leaderboard")
+        await asyncio.sleep(3)
+        async with listening(reader) as others:
+            same, second = await others.next("leaderboard")
+        assert (same, second["rows"]) == (version, first["rows"])
+        assert datetime.fromisoformat(second["as_of"]) - datetime.fromisoformat(first["as_of"]) > timedelta(seconds=1)
 
 
 async def test_the_stream_of_a_token_that_is_revoked_ends(kafka: KafkaConnection, database: Database, topics: Topics) -> None:
