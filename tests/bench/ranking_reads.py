@@ -216,7 +216,7 @@ def _table(scores: Integers) -> tuple[Table, Callable[[int], int]]:
     period = Period(window=Window.ALL, first_day=date(2026, 1, 1), last_day=date.max)
     name = TableName(campaign_id="spring", period=period, starts_at=EPOCH, ends_at=EPOCH, scope=OVERALL, by=Measure.COUNT)
     board = rank_all(roster, counts, Measure.COUNT)
-    table = Table(name, roster=roster, counts=counts, board=board, previous=np.zeros(MEMBERS, dtype=np.int64))
+    table = Table(name, roster=roster, known=roster, counts=counts, board=board, previous=np.zeros(MEMBERS, dtype=np.int64))
     table.standing(0)
     return table, lambda lookup: (lookup * 7_919) % MEMBERS
 

@@ -85,8 +85,11 @@ class CampaignBoards:
         self._replacements += 1
 
     def freeze(self, period: Period, frozen: Frozen) -> None:
-        """From now on the window answers this, whatever is counted later."""
+        """From now on the window answers this, whatever is counted later: what was made of it while it was open is let go."""
         self._frozen[period] = KeptFrozen(frozen, self._refreshes)
+        self._boards = {key: kept for key, kept in self._boards.items() if self._key_of_certificate(key[0]) != period}
+        for kept_table in self._tables.values():
+            kept_table.read_at = min(kept_table.read_at, self._refreshes - 1)
 
     def is_frozen(self, period: Period) -> bool:
         return self._key_of_certificate(period) in self._frozen
@@ -252,6 +255,7 @@ class CampaignBoards:
         return Table(
             name,
             roster=roster,
+            known=self._roster,
             counts=counts,
             board=within(overall, roster, scope),
             previous=previous,

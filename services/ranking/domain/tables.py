@@ -87,15 +87,25 @@ class Columns:
 class Table:
     """A board with all that its answers need; never changed once it is made.
 
-    `previous` holds every store's rank on the final board of the window before, by store number, 0 without.
+    `previous` holds every store's rank on the final board of the window before, by store number, 0 without. `roster` is of the
+    board's stores as its rows name them, `known` of all that are known now: a frozen window has none that it did not count.
     """
 
     def __init__(
-        self, name: TableName, *, roster: Roster, counts: Counts, board: Board, previous: Integers, certified: bool = False
+        self,
+        name: TableName,
+        *,
+        roster: Roster,
+        known: Roster,
+        counts: Counts,
+        board: Board,
+        previous: Integers,
+        certified: bool = False,
     ) -> None:
         self.name = name
         self.certified = certified
         self._roster = roster
+        self._known = known
         self._counts = counts
         self._board = board
         self._previous = previous
@@ -140,7 +150,7 @@ class Table:
     def standing(self, number: int) -> StoreStanding:
         """Where the store of this number stands."""
         place, rank, score = self._board.place(number), self._board.rank(number), self.score(number)
-        facts, store_id = self._roster.get(number), self._roster.index.ids[number]
+        facts, store_id = self._roster.get(number) or self._known.get(number), self._roster.index.ids[number]
         return StoreStanding(
             store_id=store_id,
             store_name=facts.name if facts else store_id,

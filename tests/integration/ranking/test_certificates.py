@@ -74,6 +74,8 @@ async def test_a_closed_day_is_certified_with_a_hash_that_anybody_can_compute(
         board = await reader.leaderboard(window="day", date=DAY.isoformat())
         assert (board["certified"], [row["score"] for row in board["rows"]]) == (True, [2, 1])
         assert not (await reader.leaderboard(window="day"))["certified"]
+        absent = await reader.standing("s-3", window="day", date=DAY.isoformat())
+        assert (absent["rank"], absent["score"], absent["store_name"]) == (None, 0, "متجر")
 
 
 async def test_what_comes_after_a_certificate_is_an_adjustment(

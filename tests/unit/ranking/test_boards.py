@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from services.ranking.domain.boards import Measure
 from services.ranking.domain.calendar import Window, microseconds_of
 from services.ranking.domain.campaigns import CampaignBoards, CampaignFacts
+from services.ranking.domain.certificates import freeze
 from services.ranking.domain.roster import Roster, StoreFacts, StoreIndex, parse_scope
 from services.ranking.domain.scores import ScoreChanges
 from services.ranking.domain.tables import Table
@@ -262,6 +263,18 @@ def test_a_table_that_was_handed_out_does_not_change_under_its_reader() -> None:
     before = table.rows(0, 10)
     case.add(redemptions(s_2=30))
     assert table.rows(0, 10) == before
+
+
+def test_a_certificate_counts_from_the_next_answer_on() -> None:
+    case = both()
+    yesterday = TODAY - timedelta(days=1)
+    case.add([redemption("s-1", NOW - timedelta(days=1)), *redemptions(s_1=1, s_2=2)])
+    case.boards.refresh(TODAY)
+    assert [row.movement.previous_rank for row in case.table("day").rows(0, 10)] == [None, 1]
+    assert not case.table("day", yesterday).certified
+    case.boards.freeze(case.boards.period(Window.DAY, yesterday, today=TODAY), freeze([], case.boards._roster.index))
+    assert [row.movement.previous_rank for row in case.table("day").rows(0, 10)] == [None, None]
+    assert (case.table("day", yesterday).certified, case.table("day", yesterday).total) == (True, 0)
 
 
 def test_all_time_up_to_a_past_day_leaves_out_what_came_after() -> None:
