@@ -104,16 +104,21 @@ class Sheets:
             raise period_problem(error) from None
         filename, counting = f"{chosen.campaign.id}-{sheet}.csv", _Counting()
         first = head(columns_of(sheet, interval), now=self._board.latest.as_of, plain=call.query.header == "plain")
+
+        async def described(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+            """The chunks; what they came to is there before the file ends: whoever has it may ask at once."""
+            async for chunk in counting.through(chunks):
+                yield chunk
+            await self._figures.describe_download(counting.result(filename), token_id=call.caller.token_id)
+
         async with self._slot(), while_there(call.request), rows as chunks:
-            response = await stream_csv(
+            return await stream_csv(
                 call.request,
                 filename=filename,
                 first=counting.heading(first),
-                chunks=counting.through(await _started(_with_crlf(chunks))),
+                chunks=described(await _started(_with_crlf(chunks))),
                 headers={"Link": f'</v1/downloads/{counting.id}>; rel="describedby"'},
             )
-        await self._figures.describe_download(counting.result(filename), token_id=call.caller.token_id)
-        return response
 
     @asynccontextmanager
     async def _slot(self) -> AsyncIterator[None]:

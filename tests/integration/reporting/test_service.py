@@ -1,15 +1,18 @@
 """The service as its callers meet it: figures and files over HTTP, from what is on the topics."""
 
+import asyncio
 import csv
 import gzip
 import hashlib
 import io
 import re
 
+import aiohttp
 import pytest
 
 from services.reporting.domain.charts.base import ChartName
 from services.reporting.handlers.downloads import LEDGER_COLUMNS, PERFORMANCE_COLUMNS, Sheet
+from services.reporting.store.reading import Download, FigureStore
 from shared.contracts.redemption import OutcomeName
 from tests.integration.reporting.system import Reporting
 from tests.unit.reporting.history import History
@@ -76,6 +79,22 @@ async def test_a_download_is_described_with_rows_bytes_and_hash(reporting: Repor
     assert (found["bytes"], found["rows"]) == (len(body), body.count(b"\n") - 2)
     async with await reporting.get(link, "t-store") as other:
         assert other.status == 404
+
+
+async def test_a_download_is_described_before_it_ends(reporting: Reporting, monkeypatch: pytest.MonkeyPatch) -> None:
+    describe = FigureStore.describe_download
+
+    async def slowly(self: FigureStore, download: Download, *, token_id: str) -> None:
+        await asyncio.sleep(0.3)
+        await describe(self, download, token_id=token_id)
+
+    monkeypatch.setattr(FigureStore, "describe_download", slowly)
+    async with await reporting.get(f"{C}/rejections.csv") as response:
+        await response.read()
+        link = response.headers["Link"].partition(">")[0].removeprefix("<")
+    headers = {"Authorization": "Bearer t-reports"}  # over a connection that does not wait for the end of the first request
+    async with aiohttp.ClientSession() as other, other.get(reporting.url + link, headers=headers) as described:
+        assert described.status == 200
 
 
 async def test_every_file_has_its_columns(reporting: Reporting, history: History) -> None:
