@@ -328,13 +328,16 @@ GROUP BY 1
 ORDER BY 1
 
 -- name: standings_csv
--- The last standing of each store on each board and day, with the movement against the one before of the same board.
+-- The last standing of each store on each board and day, with the movement against the window before (all-time: against the last
+-- standing before). Who had none in the window before has no movement.
 WITH kept AS (
-    SELECT board, period, day, store_id, rank, "position", score,
-        lag(rank) OVER (PARTITION BY board, store_id ORDER BY day) AS earlier
+    SELECT board, period, day, store_id, rank, "position", score, lag(rank) OVER earlier AS earlier_rank,
+        CASE split_part(board, '/', 1) WHEN 'day' THEN day - 1 WHEN 'week' THEN day - 7
+            WHEN 'month' THEN (day - interval '1 month')::date ELSE lag(day) OVER earlier END = lag(day) OVER earlier AS next_to_it
     FROM standings WHERE campaign_id = $1
+    WINDOW earlier AS (PARTITION BY board, store_id ORDER BY day)
 )
-SELECT harmless(board), day, "position", rank, harmless(store_id), score, earlier - rank
+SELECT harmless(board), day, "position", rank, harmless(store_id), score, CASE WHEN next_to_it THEN earlier_rank - rank END
 FROM kept
 WHERE ($2::date IS NULL OR day >= $2) AND ($3::date IS NULL OR day < $3) AND ($4::text[] IS NULL OR store_id = ANY ($4))
 ORDER BY board, day, "position" NULLS LAST, store_id

@@ -63,6 +63,12 @@ def read_period(
     return Period(starts_at=starts_at, ends_at=ends_at)
 
 
+def days_of(period: Period, zone: tzinfo) -> tuple[date, date]:
+    """The days of the zone that a period touches: the first, and the one after the last."""
+    last = local_day(period.ends_at - timedelta(microseconds=1), zone)
+    return local_day(period.starts_at, zone), last + timedelta(days=1)
+
+
 def require_whole_hours(period: Period | None, zone: ZoneInfo) -> None:
     """Raises InvalidPeriod when a bound is not the start of an hour of the zone: hourly facts cannot be cut."""
     if period is None:

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager
 from enum import StrEnum
 from typing import Final, assert_never
 
-from services.reporting.domain.periods import local_day, require_whole_hours
+from services.reporting.domain.periods import days_of, require_whole_hours
 from services.reporting.handlers.selecting import Selected
 from services.reporting.store.reading import DownloadStore
 
@@ -96,8 +96,6 @@ def open_rows(
             require_whole_hours(selected.period, selected.campaign.zone)
             return store.timeseries(of, by_day=interval is Interval.DAY)
         case Sheet.STANDINGS:
-            zone, period = selected.campaign.zone, selected.period
-            first = local_day(period.starts_at, zone) if period else None
-            end = local_day(period.ends_at, zone) if period else None
+            first, end = days_of(selected.period, selected.campaign.zone) if selected.period else (None, None)
             return store.standings(of, first_day=first, end_day=end)
     assert_never(sheet)

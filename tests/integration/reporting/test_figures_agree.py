@@ -74,6 +74,29 @@ async def test_performance_agrees_with_a_recomputation(pool: asyncpg.Pool, seed:
             assert row["issued"] == row["outstanding"] + now.redeemed + row["void"] + row["expired"]
 
 
+async def test_movement_of_standings_is_against_the_window_before(pool: asyncpg.Pool) -> None:
+    rows = [
+        ("day/all/count", "2026-11-10", 5), ("day/all/count", "2026-11-12", 3), ("day/all/count", "2026-11-13", 1),
+        ("week/all/count", "2026-10-26", 4), ("week/all/count", "2026-11-09", 2), ("week/all/count", "2026-11-16", 1),
+        ("month/all/count", "2026-10-01", 2), ("month/all/count", "2026-11-01", 4),
+        ("all/all/count", "2026-11-10", 5), ("all/all/count", "2026-11-13", 2),
+    ]  # fmt: skip
+    await pool.executemany(
+        """INSERT INTO standings (campaign_id, board, period, day, store_id, revision, rank, "position", score, as_of)
+        VALUES ('spring', $1, $2, $2::text::date, 's-1', 1, $3, $3, 7, now())""",
+        rows,
+    )
+    async with DownloadStore(pool).standings(selection(), first_day=None, end_day=None) as chunks:
+        text = b"".join([chunk async for chunk in chunks]).decode()
+    moved = {(row[0], row[1]): row[6] for row in csv.reader(io.StringIO(text)) if row[6]}
+    assert moved == {
+        ("day/all/count", "2026-11-13"): "2",
+        ("week/all/count", "2026-11-16"): "1",
+        ("month/all/count", "2026-11-01"): "-2",
+        ("all/all/count", "2026-11-13"): "3",
+    }
+
+
 @pytest.mark.parametrize("seed", range(3))
 async def test_previous_rank_is_of_the_equally_long_period_before(pool: asyncpg.Pool, seed: int) -> None:
     history = await folded(pool, seed)

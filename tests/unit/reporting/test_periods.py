@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.reporting.domain.periods import InvalidPeriod, Period, day_of, hour_of, read_period, require_whole_hours
+from services.reporting.domain.periods import (
+    InvalidPeriod,
+    Period,
+    day_of,
+    days_of,
+    hour_of,
+    read_period,
+    require_whole_hours,
+)
 
 NEW_YORK = ZoneInfo("America/New_York")
 ZONES = [ZoneInfo(name) for name in ("America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe", "UTC", "Pacific/Apia")]
@@ -52,6 +60,21 @@ def test_open_ends_are_the_campaigns_start_and_now() -> None:
     assert period(None, None) is None
     assert period("2026-11-01", None) == Period(starts_at=datetime(2026, 11, 1, 4, tzinfo=UTC), ends_at=NOW)
     assert period(None, "2026-11-01T00:00:00Z") == Period(starts_at=START, ends_at=datetime(2026, 11, 1, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "first", "last"),
+    [
+        ("2026-11-01", "2026-11-01", 1, 1),
+        ("2026-11-01", "2026-11-03T04:59:59Z", 1, 2),
+        ("2026-11-01T12:00:00Z", "2026-11-03T05:00:01Z", 1, 3),
+        ("2026-11-20", None, 20, 22),
+    ],
+)
+def test_a_period_touches_the_days_that_it_begins_and_ends_within(since: str, until: str | None, first: int, last: int) -> None:
+    found = period(since, until)
+    assert found is not None
+    assert days_of(found, NEW_YORK) == (date(2026, 11, first), date(2026, 11, last + 1))
 
 
 def test_a_plus_in_an_address_that_became_a_blank_is_read() -> None:
