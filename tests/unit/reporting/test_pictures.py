@@ -7,6 +7,7 @@ import itertools
 import re
 import xml.etree.ElementTree as ET
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pypdfium2
@@ -15,7 +16,8 @@ from fontTools.ttLib import TTFont
 from PIL import Image
 
 from services.reporting.domain.charts.base import ChartName
-from services.reporting.render.charts.drawing import draw
+from services.reporting.domain.charts.times import burn_down
+from services.reporting.render.charts.drawing import AnyChart, draw
 from services.reporting.render.charts.heat import _step
 from services.reporting.render.fonts import runs_of, shortened, width_of
 from services.reporting.render.frame import HEIGHT, WIDTH, round_ticks, spread, ticks_beside, wrapped
@@ -23,7 +25,7 @@ from services.reporting.render.pages import Paper
 from services.reporting.render.palette import DARK, LIGHT, Palette, Theme, contrast, palette_of
 from services.reporting.render.picture import to_pdf, to_png, to_svg
 from services.reporting.render.report import draw_report
-from tests.unit.reporting.samples import MAKERS, NAMES, SHAPES, sample_report
+from tests.unit.reporting.samples import LAST, MAKERS, NAMES, SCENE, SHAPES, sample_report
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -51,7 +53,18 @@ def test_every_chart_is_whole_in_every_shape(name: ChartName, shape: str) -> Non
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("name", ChartName)
 def test_no_words_of_a_chart_lie_on_others(name: ChartName, shape: str) -> None:
-    root = ET.fromstring(to_svg(draw(MAKERS[name](SHAPES[shape]), LIGHT)))
+    expect_words_apart(MAKERS[name](SHAPES[shape]))
+
+
+def test_codes_that_are_expected_to_run_out_are_told_beside_the_days() -> None:
+    rows = [{"day": LAST - timedelta(days=n), "accepted": 100, "reopened": 0} for n in range(7)]
+    chart = burn_down(SCENE, rows, {LAST - timedelta(days=7): 900}, LAST - timedelta(days=9), LAST, LAST + timedelta(days=5))
+    assert chart.expected == 0
+    expect_words_apart(chart)
+
+
+def expect_words_apart(chart: AnyChart) -> None:
+    root = ET.fromstring(to_svg(draw(chart, LIGHT)))
     boxes = [box_of(text) for text in root.findall(f".//{SVG}text")]
     for (left, top, right, bottom, text), (other_left, other_top, other_right, other_bottom, other) in itertools.combinations(
         boxes, 2

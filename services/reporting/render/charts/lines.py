@@ -114,8 +114,9 @@ def _expect(picture: Picture, inner: Box, chart: BurnDown, now: Point, scale: Sc
     end = (inner.right, scale(chart.expected))
     picture.path([now, end], palette.rest_text, width=2, dash=[5, 4])
     picture.dot(*end, 4, palette.rest_text, ring=palette.ground)
-    picture.text(end[0] + 10, end[1] + 1, words.number(chart.expected), size=13, color=palette.rest_text, bold=True)
-    picture.text(end[0] + 10, end[1] + 16, "expected", size=AXIS_SIZE, color=palette.rest_text)
+    beside = min(end[1], inner.bottom - 15)
+    picture.text(end[0] + 10, beside + 1, words.number(chart.expected), size=13, color=palette.rest_text, bold=True)
+    picture.text(end[0] + 10, beside + 16, "expected", size=AXIS_SIZE, color=palette.rest_text)
     half = width_of(figure, 13, True) / 2
     x = min(max(now[0], inner.left + half + 8), inner.right - half)
     y = now[1] - 10 if now[1] - 24 > inner.top else now[1] + 22
