@@ -3,8 +3,9 @@
 import csv
 import os
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,11 +23,12 @@ from tests.support.databases import Databases
 from tests.support.debian import CHROMIUM, find_program
 from tests.support.polling import poll_until
 from tests.support.topics import own_topics
-from tests.unit.reporting.history import History, make_history
+from tests.unit.reporting.history import ZONE, History, make_history
 from tests.unit.reporting.recomputation import recompute
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 DESK = {"width": 1280, "height": 900}
+WIDE = {"width": 1600, "height": 900}
 PHONE = {"width": 390, "height": 844}
 ONE_ROW = "ctid = (SELECT min(ctid) FROM store_totals WHERE store_id = 's-0000' AND batch_id = 'b-0')"
 
@@ -68,11 +70,18 @@ async def browser() -> AsyncIterator[Browser]:
 
 @asynccontextmanager
 async def signed_in(
-    browser: Browser, reporting: Reporting, token: str = "t-reports", path: str = "/", **context: Any
+    browser: Browser,
+    reporting: Reporting,
+    token: str = "t-reports",
+    path: str = "/",
+    scripts: Sequence[str] = (),
+    **context: Any,
 ) -> AsyncIterator[Page]:
     """The page after signing in, drawn to its end. An error on the page or a word in its console fails the test."""
     opened = await browser.new_context(**{"viewport": DESK, "locale": "en-GB", **context})
     page = await opened.new_page()
+    for script in scripts:
+        await page.add_init_script(script)
     said: list[str] = []
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("console", lambda message: said.append(message.text) if message.type in ("error", "warning") else None)
@@ -120,6 +129,26 @@ async def test_the_legend_says_what_is_under_the_pointer_and_without_one_the_las
         await expect(legend).not_to_contain_text(f"In all{total}")
         await page.mouse.move(1, 1)
         await expect(legend).to_contain_text(f"In all{total}")
+
+
+KEEP_WORDS = """const draw = CanvasRenderingContext2D.prototype.fillText;
+CanvasRenderingContext2D.prototype.fillText = function (text, ...at) {
+  (this.canvas.words ??= []).push(text);
+  return draw.call(this, text, ...at);
+};
+const clear = CanvasRenderingContext2D.prototype.clearRect;
+CanvasRenderingContext2D.prototype.clearRect = function (...all) { this.canvas.words = []; return clear.apply(this, all); };"""
+
+
+async def test_a_day_has_one_label_on_an_axis_of_few_days(browser: Browser, reporting: Reporting, history: History) -> None:
+    days = {o.occurred_at.astimezone(ZONE).date() for o in history.outcomes}
+    path = f"/?from={min(days).isoformat()}&to={(min(days) + timedelta(days=3)).isoformat()}"
+    async with signed_in(browser, reporting, path=path, scripts=[KEEP_WORDS], viewport=WIDE) as page:
+        words = await page.locator(".chart canvas").evaluate_all(
+            "all => all.map(one => one.words.filter(word => /^\\d+ [A-Z]/.test(word)))"
+        )
+    assert any(words), "some charts are of days"
+    assert all(len(set(labels)) == len(labels) for labels in words), words
 
 
 async def test_a_charts_data_is_one_click_away(browser: Browser, reporting: Reporting, history: History) -> None:

@@ -79,6 +79,16 @@ function drawHeat(plot, rows) {
 // A day as the middle of that day in UTC: the axis is drawn in UTC, so that a label is the campaign's day in every reader's zone.
 const seconds = (day) => Date.parse(`${day}T12:00:00Z`) / 1000;
 
+// Where a day's label stands: in the middle of every day, of one in so many, or of the first of a month, as there is room.
+function middays(_, __, low, high, step) {
+  const every = Math.max(1, Math.round(step / 86_400)), months = Math.max(1, Math.round(every / 30)), found = [];
+  for (let at = Math.ceil(low / 86_400) * 86_400 + 43_200, n = 0; at <= high; at += 86_400, n += 1) {
+    const of = new Date(at * 1000);
+    if (every < 28 ? n % every === 0 : of.getUTCDate() === 1 && of.getUTCMonth() % months === 0) found.push(at);
+  }
+  return found;
+}
+
 // Steps of an axis of counts: 1, 2 and 5 times a power of ten.
 const WHOLE = Array.from({ length: 30 }, (_, n) => [1, 2, 5][n % 3] * 10 ** Math.floor(n / 3));
 
@@ -87,7 +97,7 @@ function base(plot, { y = "", legend = true, ...more }) {
   return {
     width: Math.max(280, plot.clientWidth), height: 250, tzDate: (ts) => uPlot.tzDate(new Date(ts * 1000), "Etc/UTC"),
     legend: { show: legend }, cursor: { y: false, points: { size: 7 } }, padding: [10, 22, 0, 0],
-    axes: [{ ...axis, grid: { show: false }, space: 64, values: (_, ticks) => ticks.map((t) => day.format(t * 1000)) }, { ...axis, size: 64, incrs: WHOLE, label: y, labelSize: 18, labelFont: "12px system-ui", values: (_, ticks) => ticks.map((t) => number.format(t)) }],
+    axes: [{ ...axis, grid: { show: false }, space: 64, splits: middays, values: (_, ticks) => ticks.map((t) => day.format(t * 1000)) }, { ...axis, size: 64, incrs: WHOLE, label: y, labelSize: 18, labelFont: "12px system-ui", values: (_, ticks) => ticks.map((t) => number.format(t)) }],
     ...more,
   };
 }
