@@ -1,7 +1,7 @@
 """The page of head office at `/`, and signing in and out."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import quote
@@ -12,7 +12,7 @@ from services.reporting.api.queries import PeriodQuery, access_of
 from services.reporting.domain import words
 from services.reporting.domain.campaigns import Access, KnownCampaign
 from services.reporting.domain.charts.base import NAMES_IN_WORDS
-from services.reporting.domain.periods import InvalidPeriod
+from services.reporting.domain.periods import InvalidPeriod, local_day
 from services.reporting.handlers.selecting import NotThere, known_campaign, select
 from services.reporting.store.reading import FigureStore
 from shared.web.pages import TOKEN_COOKIE, Pages, csrf_of, forget_token, keep_token
@@ -114,7 +114,7 @@ def _values(
 ) -> dict[str, Any]:
     now = datetime.now(UTC)
     first = campaign.starts_at.astimezone(campaign.zone).date()
-    last = campaign.ends_at.astimezone(campaign.zone).date()
+    last = local_day(campaign.ends_at - timedelta(microseconds=1), campaign.zone)
     asked = call.request.query
     return {
         "campaign": campaign,

@@ -75,7 +75,7 @@ class Share:
 
     def table(self) -> Table:
         return ("group", "redemptions", "share"), [
-            (bar.label, bar.value, f"{100 * bar.value / self.total:.3f}%") for bar in self.bars
+            (bar.label, bar.value, f"{round(100 * bar.value / self.total, 3):g}%") for bar in self.bars
         ]
 
 
