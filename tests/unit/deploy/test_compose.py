@@ -117,6 +117,15 @@ def test_the_dockerfile_ends_as_an_account_without_rights() -> None:
     assert "pip install" not in last_stage
 
 
+@pytest.mark.parametrize("requirements", ["services", "tracing"])
+def test_what_the_image_takes_is_sent_to_its_build(requirements: str) -> None:
+    sent = [line[1:] for line in (CHECKOUT / ".dockerignore").read_text().splitlines() if line.startswith("!")]
+    dockerfile = (CHECKOUT / "deploy" / "Dockerfile").read_text()
+    taken = re.findall(r"^COPY ([^-\s]\S*)", dockerfile.replace("${REQUIREMENTS}", requirements), re.MULTILINE)
+    assert f"requirements/{requirements}.txt" in taken
+    assert [path for path in taken if path not in sent or not (CHECKOUT / path).exists()] == []
+
+
 def test_secrets_are_made_once(tmp_path: Path) -> None:
     make_secrets(tmp_path, postgres_host="postgres:5432")
     files = [PASSWORD_FILE, GRAFANA_PASSWORD_FILE, KEY_RING_FILE, *(url_file(service) for service in SERVICES)]
