@@ -7,19 +7,27 @@ from typing import Final
 import typer
 
 RUN_ENV: Final = Path(".run/env")
+CHECKOUT: Final = Path(__file__).resolve().parents[1]
 
 
 class CommandError(Exception):
     """A sentence for standard error; the command ends with a non-zero status."""
 
 
+def run_folder() -> Path:
+    """The run folder of the local system: the one that COUNTERFOIL_RUN names, as for `make up`; else the `.run` of this folder
+    or the nearest above that a system was started in; else that of the checkout which this program is of."""
+    if named := os.environ.get("COUNTERFOIL_RUN"):
+        return Path(named).resolve()
+    folders = (Path.cwd(), *Path.cwd().parents, CHECKOUT)
+    return next((path for folder in folders if (path := folder / RUN_ENV).is_file()), CHECKOUT / RUN_ENV).parent
+
+
 def load_run_env() -> None:
-    """Adds the lines of `.run/env`, in this folder or the nearest above, to what is not set in the environment."""
-    for folder in (Path.cwd(), *Path.cwd().parents):
-        path = folder / RUN_ENV
-        if path.is_file():
-            _add(path)
-            return
+    """Adds the lines of the run folder's `env` to what is not set in the environment."""
+    path = run_folder() / RUN_ENV.name
+    if path.is_file():
+        _add(path)
 
 
 def variable(name: str, what_for: str) -> str:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from counterfoil.demo.play import Plan, Played, System, play_demo
-from counterfoil.environment import variable
+from counterfoil.environment import run_folder, variable
 from counterfoil.http import service
 from shared.environment import kafka_connection
 
@@ -20,11 +20,12 @@ def demo(
     seed: Annotated[int, typer.Option(help="The same seed plays the same stores and events")] = 2009,
     codes: Annotated[int, typer.Option(help="How many codes are printed", min=10_000)] = 1_000_000,
     events: Annotated[int, typer.Option(help="About how many of them are redeemed", min=100)] = 110_000,
-    folder: Annotated[Path, typer.Option(help="Where the chart and the CSV go")] = Path(".run/demo"),
+    folder: Annotated[Path | None, typer.Option(help="Where the chart and the CSV go; .run/demo if not given")] = None,
 ) -> None:
     """Plays a campaign on the running system: stores, codes, a stream of game events, standings, figures."""
     console = Console()
     plan = Plan(seed=seed, codes=codes, events=events)
+    folder = folder or run_folder() / "demo"
     played = asyncio.run(_play(plan, folder, console))
     _show_standings(console, played.board)
     _show_chain(console, played)
@@ -81,7 +82,7 @@ def _show_seconds(console: Console, played: Played, plan: Plan) -> None:
 def _show_addresses(console: Console, campaign_id: str, folder: Path) -> None:
     ranking, reporting = (os.environ.get(f"{name}_URL", "") for name in ("RANKING", "REPORTING"))
     console.print(f"Charts and CSV: {folder}/", soft_wrap=True)
-    console.print("Open next (the tokens are in .run/env):", soft_wrap=True)
+    console.print(f"Open next (the tokens are in {run_folder()}/env):", soft_wrap=True)
     console.print(f"  make codes     {os.environ.get('CODEGEN_URL', '')}/", soft_wrap=True)
     console.print(f"  live board     {ranking}/?campaign={campaign_id}", soft_wrap=True)
     console.print(f"  head office    {reporting}/?campaign={campaign_id}", soft_wrap=True)
