@@ -1,6 +1,7 @@
 """`counterfoil run|migrate|topics`: what an operator, a container or `make up` starts."""
 
 import asyncio
+import os
 import runpy
 from enum import StrEnum
 from pathlib import Path
@@ -36,10 +37,21 @@ def migrate(
     names: Annotated[list[ServiceName] | None, typer.Argument(help="The services; all whose database address is set")] = None,
 ) -> None:
     """Brings the schemas of services up to date. Running it again changes nothing."""
-    for name in names or list(ServiceName):
-        url = variable(f"{name.upper()}_DATABASE_URL", f"to migrate the schema of {name}")
+    for name in names or _with_a_database():
+        url = variable(_url_variable(name), f"to migrate the schema of {name}")
         done = asyncio.run(run_migrations(url, SERVICES_FOLDER / name / "migrations", schema=str(name)))
         typer.echo(f"{name}: {', '.join(done) if done else 'nothing to do'}")
+
+
+def _with_a_database() -> list[ServiceName]:
+    named = [name for name in ServiceName if {_url_variable(name), f"{_url_variable(name)}_FILE"} & os.environ.keys()]
+    if not named:
+        raise CommandError("no <SERVICE>_DATABASE_URL is set; it is needed to migrate. `make up` writes them to .run/env")
+    return named
+
+
+def _url_variable(name: ServiceName) -> str:
+    return f"{name.upper()}_DATABASE_URL"
 
 
 class _TopicSettings(KafkaSettings):
