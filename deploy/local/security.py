@@ -14,6 +14,8 @@ from deploy.local.state import State
 from shared.environment import KafkaConnection
 
 VARIABLE: Final = "SECURE"
+YES: Final = ("1", "true", "yes", "on")
+NO: Final = ("", "0", "false", "no", "off")
 PROTOCOL: Final = "SASL_SSL"
 PLATFORM_PREFIX: Final = "PLATFORM_"
 
@@ -59,7 +61,7 @@ def ensure_security(places: Places, state: State, environment: Mapping[str, str]
 
     Raises SetupFailed when it is asked for on a system that was made without it, or on a broker that is not ours.
     """
-    asked = environment.get(VARIABLE, "").lower() in ("1", "true", "yes")
+    asked = is_asked_for(environment)
     if not asked and not state.secure:
         return None
     if asked and not state.secure:
@@ -75,6 +77,14 @@ def ensure_security(places: Places, state: State, environment: Mapping[str, str]
     state.secure = True
     state.kafka_passwords = ensure_kafka_passwords(state.kafka_passwords)
     return Security(certificates=ensure_certificates(certificate_folder(places)), passwords=state.kafka_passwords)
+
+
+def is_asked_for(environment: Mapping[str, str]) -> bool:
+    """Whether SECURE says so. Raises SetupFailed for a word that says neither yes nor no: it must not mean a plain system."""
+    text = environment.get(VARIABLE, "").lower()
+    if text not in (*YES, *NO):
+        raise SetupFailed(f"{VARIABLE} has {environment[VARIABLE]!r}: write {VARIABLE}=1, or leave it out.")
+    return text in YES
 
 
 def ensure_kafka_passwords(known: Mapping[str, str], users: Iterable[str] = USERS) -> dict[str, str]:

@@ -111,4 +111,7 @@ def _require_answer(addresses: str) -> None:
         host, _, port = address.strip().rpartition(":")
         if port.isdigit() and ports.answers(int(port), host or ports.LOCAL, seconds=5.0):
             return
-    raise SetupFailed(f"{KAFKA_VARIABLE} names {addresses}, where nothing answers: start it, or unset the variable.")
+    raise SetupFailed(
+        f"{KAFKA_VARIABLE} names {addresses}, where nothing answers: start it, or unset the variable "
+        "(if this shell has read an older .run/env, go on in a new one)."
+    )

@@ -74,14 +74,10 @@ def without_secrets(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-def ensure_services(
-    places: Places, state: State, settings: Mapping[str, Mapping[str, str]], copies: Mapping[str, int], progress: Progress
-) -> dict[str, list[int]]:
-    """The pids of each service's copies, all ready. Living ones that were started with the same settings are left as they are.
-
-    Raises SetupFailed when one dies, or is alive but not ready after a minute.
-    """
-    started = time.monotonic()
+def start_services(
+    places: Places, state: State, settings: Mapping[str, Mapping[str, str]], copies: Mapping[str, int]
+) -> dict[str, list[Copy]]:
+    """The copies of each service, started. Living ones that were started with the same settings are left as they are."""
     _stop_surplus(places, copies)
     running = {
         service: [_ensure_copy(places, state, service, number, settings[service]) for number in range(1, copies[service] + 1)]
@@ -89,13 +85,23 @@ def ensure_services(
     }
     state.copies = dict(copies)
     save_state(places.state_file, state)
-    for service, service_copies in running.items():
+    return running
+
+
+def wait_until_ready(running: Mapping[str, Sequence[Copy]], state: State, progress: Progress) -> None:
+    """Returns when all copies are ready. Raises SetupFailed when one dies, or is alive but not ready after a minute."""
+    deadline = time.monotonic() + READY_SECONDS
+    for service, copies in running.items():
         with progress.step(service) as step:
             url = f"http://{ports.LOCAL}:{state.service_ports[service]}"
-            _wait_until_ready(service_copies, state.service_ports[service], started + READY_SECONDS)
-            many = f", {len(service_copies)} copies" if len(service_copies) > 1 else ""
+            _wait_until_ready(copies, state.service_ports[service], deadline)
+            many = f", {len(copies)} copies" if len(copies) > 1 else ""
             step.done(f"ready on {url}{many}")
-    return {service: [copy.pid or 0 for copy in service_copies] for service, service_copies in running.items()}
+
+
+def living_pids(places: Places) -> dict[str, str]:
+    """What `.run/env` says of the copies that live: `<SERVICE>_PIDS`, the first copy's first, with spaces between."""
+    return {f"{service.upper()}_PIDS": " ".join(map(str, _living_pids(places, service))) for service in SERVICES}
 
 
 def choose_service_ports(places: Places, state: State) -> None:
@@ -110,8 +116,8 @@ def choose_service_ports(places: Places, state: State) -> None:
 
 
 def pid_files(places: Places, service: str) -> list[Path]:
-    """The pid files of all copies that were ever started and not stopped."""
-    return sorted((places.run / "pids").glob(f"{service}-[0-9]*"))
+    """The pid files of all copies that were ever started and not stopped, in the order of their numbers."""
+    return sorted((places.run / "pids").glob(f"{service}-[0-9]*"), key=_number)
 
 
 def service_program(places: Places, service: str, number: int, environment: Mapping[str, str]) -> Program:
@@ -136,12 +142,19 @@ def _ensure_copy(places: Places, state: State, service: str, number: int, settin
     return copy
 
 
+def _number(pid_file: Path) -> int:
+    return int(pid_file.name.rpartition("-")[2])
+
+
+def _living_pids(places: Places, service: str) -> list[int]:
+    return [pid for path in pid_files(places, service) if (pid := processes.living(path)) is not None]
+
+
 def _stop_surplus(places: Places, copies: Mapping[str, int]) -> None:
     for service in SERVICES:
         for path in pid_files(places, service):
-            number = int(path.name.rpartition("-")[2])
-            if number > copies[service]:
-                processes.stop(service_program(places, service, number, {}))
+            if _number(path) > copies[service]:
+                processes.stop(service_program(places, service, _number(path), {}))
 
 
 def _wait_until_ready(copies: Sequence[Copy], port: int, deadline: float) -> None:

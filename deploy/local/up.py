@@ -27,6 +27,8 @@ from shared.kafka.errors import Retryable
 from shared.kafka.topics import ensure_topics
 
 COMMAND_SECONDS: Final = 120
+PARTITIONS_VARIABLE: Final = "REQUEST_PARTITIONS"
+MOST_PARTITIONS: Final = 1000
 PASSED_ON: Final = ("KAFKA_TOPIC_PREFIX", "KAFKA_SECURITY_PROTOCOL", "KAFKA_USERNAME", "KAFKA_PASSWORD", "KAFKA_CA_FILE")
 """Written to `.run/env` when they are set, so that the command line reaches the same Kafka in the same way."""
 
@@ -48,21 +50,24 @@ def up(places: Places, environment: Mapping[str, str], progress: Progress) -> di
     """
     with told_by_sentence("setting up", places.run):
         state, last_env = load_state(places.state_file), read_env(places.env_file)
-        copies = services.wanted_copies(environment, state.copies)
+        copies, keys = services.wanted_copies(environment, state.copies), _place_of_code_keys(places, environment, last_env)
+        wanted_partitions(environment)
         end_strays(places, progress)
         backing = _ensure_backing(places, state, environment, last_env, progress)
-        keys = _ensure_code_keys(places, environment, last_env, progress)
+        _ensure_code_keys(keys, progress)
         services.choose_service_ports(places, state)
         save_state(places.state_file, state)
         written = _describe(environment, backing, state, keys)
         known = {name: environment.get(name) or last_env.get(name, "") for name in tokens.PROBES}
         known["ADMIN_TOKEN"] = known["ADMIN_TOKEN"] or _bootstrap_admin_token(written, progress)
-        write_env(places.env_file, {**written, **known})
-        pids = services.ensure_services(places, state, _settings(backing, state, keys), copies, progress)
+        write_env(places.env_file, written | known | services.living_pids(places))
+        running = services.start_services(places, state, _settings(backing, state, keys), copies)
+        write_env(places.env_file, written | known | services.living_pids(places))
+        services.wait_until_ready(running, state, progress)
         with progress.step("Tokens") as step:
             known |= tokens.ensure_tokens(service_urls(state), known)
             step.done("accepted by the services")
-        written |= known | {f"{service.upper()}_PIDS": " ".join(map(str, pids[service])) for service in SERVICES}
+        written |= known | services.living_pids(places)
         write_env(places.env_file, written)
         return written
 
@@ -131,11 +136,17 @@ def _operators_connection(address: str, security: Security | None, environment: 
         ) from error
 
 
+def wanted_partitions(environment: Mapping[str, str]) -> dict[str, int]:
+    """How many partitions the two topics get that go by requests, as REQUEST_PARTITIONS says, else as their own."""
+    text = environment.get(PARTITIONS_VARIABLE) or str(REQUESTS.partitions)
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= MOST_PARTITIONS:
+        raise SetupFailed(f"{PARTITIONS_VARIABLE} has {text!r}: write a number from 1 to {MOST_PARTITIONS}, or leave it out.")
+    return {REQUESTS.name: int(text), OUTCOMES.name: int(text)}
+
+
 async def _make_topics(connection: KafkaConnection, security: Security | None, environment: Mapping[str, str]) -> list[str]:
-    count = environment.get("REQUEST_PARTITIONS", "")
-    partitions = {REQUESTS.name: int(count), OUTCOMES.name: int(count)} if count.isdigit() else None
     try:
-        made = await ensure_topics(connection, partitions=partitions)
+        made = await ensure_topics(connection, partitions=wanted_partitions(environment))
         if security:
             await grant(connection, grants())
     except Retryable as error:
@@ -143,19 +154,23 @@ async def _make_topics(connection: KafkaConnection, security: Security | None, e
     return made
 
 
-def _ensure_code_keys(places: Places, environment: Mapping[str, str], last_env: Mapping[str, str], progress: Progress) -> Path:
-    """The key ring's file: the one that the environment names, or named last time, else our own, made once."""
+def _place_of_code_keys(places: Places, environment: Mapping[str, str], last_env: Mapping[str, str]) -> Path:
+    """The key ring's file: the one that the environment names, or named last time, which must be there; else our own."""
     named = environment.get("CODE_KEYS_FILE") or last_env.get("CODE_KEYS_FILE")
     path = Path(named).resolve() if named else places.key_ring
-    if path.exists():
-        return path
-    if path != places.key_ring:
+    if path != places.key_ring and not path.exists():
         raise SetupFailed(f"CODE_KEYS_FILE names {path}, which is not there: bring it back, or unset the variable.")
+    return path
+
+
+def _ensure_code_keys(path: Path, progress: Progress) -> None:
+    """Makes the key ring once."""
+    if path.exists():
+        return
     with progress.step("Code keys") as step:
         _counterfoil(["keys", "new", "--file", str(path)], {})
         path.chmod(0o600)
         step.done(f"made {path.name}")
-    return path
 
 
 def _bootstrap_admin_token(described: Mapping[str, str], progress: Progress) -> str:

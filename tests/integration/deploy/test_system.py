@@ -131,3 +131,5 @@ def test_a_service_that_cannot_start_ends_in_its_last_words_and_a_sentence(syste
     assert "LOG_LEVEL" in result.stderr
     assert "then run this again" in result.stderr.splitlines()[-1]
     assert "Traceback" not in result.stderr
+    # What is told of the system so far is all there, for whoever looks for what lives.
+    assert set(read_env(system.run / "env")) >= CONTRACT_NAMES

@@ -1,7 +1,9 @@
 """The rules of the local system that need no server."""
 
 import hashlib
+import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -11,11 +13,16 @@ from deploy.local.databases import DATABASE, ensure_passwords, named_urls, our_u
 from deploy.local.env_file import read_env, write_env
 from deploy.local.failures import SetupFailed, told_by_sentence
 from deploy.local.java import find_java, java_version
+from deploy.local.places import CHECKOUT, Places
 from deploy.local.postgres import may_reach
-from deploy.local.processes import Account
+from deploy.local.postgres_programs import find_binaries
+from deploy.local.processes import Account, start_mark
+from deploy.local.progress import Progress
 from deploy.local.resources import available_memory_bytes, require_room
-from deploy.local.services import service_settings, wanted_copies, without_secrets
+from deploy.local.services import living_pids, pid_files, service_settings, wanted_copies, without_secrets
 from deploy.local.state import State, load_state, save_state
+from deploy.local.up import up, wanted_partitions
+from shared.contracts.topics import OUTCOMES, REQUESTS
 
 
 def test_the_lock_names_every_jar_once_with_its_hash() -> None:
@@ -34,6 +41,16 @@ def test_the_env_file_is_read_as_it_was_written_and_is_private(tmp_path: Path) -
     assert read_env(tmp_path / "no such file") == {}
 
 
+def test_a_shell_reads_the_env_file_as_the_readme_says(tmp_path: Path) -> None:
+    values = {"REDEMPTION_PIDS": "1 2 3", "CODEGEN_DATABASE_URL": "postgresql://c:p@db/x?sslmode=verify-full&sslrootcert=/a b"}
+    (tmp_path / ".run").mkdir()
+    write_env(tmp_path / ".run" / "env", values)
+    command = next(line for line in (CHECKOUT / "README.md").read_text().splitlines() if line.endswith(".run/env"))
+    said = subprocess.run(["sh", "-c", f"{command}\nenv"], cwd=tmp_path, env={}, capture_output=True, text=True, check=True)
+    assert said.stderr == ""
+    assert {f"{name}={value}" for name, value in values.items()} <= set(said.stdout.splitlines())
+
+
 def test_copies_are_as_asked_else_as_last_time_else_one() -> None:
     assert wanted_copies({}, {}) == {"codegen": 1, "redemption": 1, "ranking": 1, "reporting": 1}
     asked = wanted_copies({"COUNTERFOIL_COPIES": "redemption=3 ranking=2"}, {"redemption": 5, "reporting": 4})
@@ -44,6 +61,41 @@ def test_copies_are_as_asked_else_as_last_time_else_one() -> None:
 def test_copies_that_make_no_sense_are_refused_with_an_example(text: str) -> None:
     with pytest.raises(SetupFailed, match="redemption=3 ranking=2"):
         wanted_copies({"COUNTERFOIL_COPIES": text}, {})
+
+
+@pytest.mark.parametrize("text", ["abc", "0", "-1", "1001", "²"])
+def test_a_number_of_partitions_that_makes_no_sense_is_refused(text: str) -> None:
+    assert wanted_partitions({}) == wanted_partitions({"REQUEST_PARTITIONS": ""}) == {REQUESTS.name: 6, OUTCOMES.name: 6}
+    assert wanted_partitions({"REQUEST_PARTITIONS": "12"}) == {REQUESTS.name: 12, OUTCOMES.name: 12}
+    with pytest.raises(SetupFailed, match="REQUEST_PARTITIONS"):
+        wanted_partitions({"REQUEST_PARTITIONS": text})
+
+
+def test_programs_of_postgres_that_are_not_where_they_are_said_to_be_are_not_looked_for_elsewhere(tmp_path: Path) -> None:
+    with pytest.raises(SetupFailed, match="COUNTERFOIL_POSTGRES_BIN names"):
+        find_binaries({**os.environ, "COUNTERFOIL_POSTGRES_BIN": f"{tmp_path}/"})
+
+
+def test_the_key_ring_that_is_named_and_not_there_is_told_before_anything_starts(tmp_path: Path) -> None:
+    places = Places(run=tmp_path / "run", cache=tmp_path)
+    with pytest.raises(SetupFailed, match="CODE_KEYS_FILE"):
+        up(places, {"CODE_KEYS_FILE": str(tmp_path / "no such file")}, Progress(lambda _: None))
+    assert not places.run.exists()
+
+
+def test_pids_are_told_in_the_order_of_the_copies_those_that_live_alone(tmp_path: Path) -> None:
+    places = Places(run=tmp_path, cache=tmp_path)
+    (tmp_path / "pids").mkdir()
+    alive = f"{os.getpid()}\n{start_mark(os.getpid())}\n"
+    for name, text in (("ranking-10", alive), ("ranking-9", "1\nlong ago\n"), ("ranking-2", alive), ("redemption-1", "")):
+        (tmp_path / "pids" / name).write_text(text)
+    assert [path.name for path in pid_files(places, "ranking")] == ["ranking-2", "ranking-9", "ranking-10"]
+    assert living_pids(places) == {
+        "CODEGEN_PIDS": "",
+        "REDEMPTION_PIDS": "",
+        "RANKING_PIDS": f"{os.getpid()} {os.getpid()}",
+        "REPORTING_PIDS": "",
+    }
 
 
 def test_a_database_of_ours_is_told_from_one_that_the_environment_brings() -> None:

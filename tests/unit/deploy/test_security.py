@@ -40,6 +40,13 @@ def test_the_certificates_are_made_once_and_a_client_that_knows_the_authority_tr
     assert len(context.get_ca_certs()) == 1
 
 
+def test_a_word_that_says_neither_yes_nor_no_is_not_taken_for_a_plain_system(tmp_path: Path) -> None:
+    places = Places(run=tmp_path, cache=tmp_path)
+    assert ensure_security(places, State(), {"SECURE": "off"}, kafka_is_named=False) is None
+    with pytest.raises(SetupFailed, match="SECURE has 'ja'"):
+        ensure_security(places, State(), {"SECURE": "ja"}, kafka_is_named=False)
+
+
 def test_the_broker_listens_by_tls_alone_and_refuses_whom_no_grant_names(security: Security, tmp_path: Path) -> None:
     at = kafka.KafkaPorts(client=1, controller=2)
     plain, secure = (kafka.settings_text(at, tmp_path, how) for how in (None, security))
