@@ -44,7 +44,7 @@ def migrate(
 
 
 def _with_a_database() -> list[ServiceName]:
-    named = [name for name in ServiceName if {_url_variable(name), f"{_url_variable(name)}_FILE"} & os.environ.keys()]
+    named = [name for name in ServiceName if any(map(os.environ.get, (_url_variable(name), f"{_url_variable(name)}_FILE")))]
     if not named:
         raise CommandError("no <SERVICE>_DATABASE_URL is set; it is needed to migrate. `make up` writes them to .run/env")
     return named

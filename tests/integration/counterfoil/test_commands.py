@@ -143,3 +143,10 @@ async def test_a_system_that_is_away_is_one_line_and_a_status(cli: CommandLine) 
     assert "[404]" in await cli.refused("campaign", "show", "nowhere")
     assert "XX" not in await cli.refused("code", "XX")
     assert "name the code" in await cli.refused("code")
+
+
+async def test_the_schemas_whose_address_is_set_are_migrated(cli: CommandLine) -> None:
+    unset = {f"{name}_DATABASE_URL": "" for name in ("CODEGEN", "REDEMPTION", "REPORTING")}
+    assert (await cli.done("migrate", **unset)).out == "ranking: nothing to do\n"
+    assert "RANKING_DATABASE_URL" in await cli.refused("migrate", "ranking", **unset, RANKING_DATABASE_URL="")
+    assert "_DATABASE_URL is set" in await cli.refused("migrate", **unset, RANKING_DATABASE_URL="")
