@@ -102,17 +102,13 @@ async def running(settings: CodegenSettings, ring: KeyRing | None = None) -> Asy
         announcements = Announcements(database, nudge=relay.nudge, timeout_seconds=settings.codegen_acknowledge_seconds)
         marking = Marking(database)
         group = outcome_group(settings.kafka, marking)
-        tokens = TokenDirectory(
-            refresh=lambda: _read_tokens(follower, announcements), age_seconds=lambda: follower.seconds_since_end(TOKENS.name)
-        )
-        follower = TopicFollower(settings.kafka, {TOKENS.name: tokens.apply})
+        follower, tokens = _following_tokens(settings, announcements)
         marks = MarksAge(ends, marking.places)
         overview = OverviewHandlers(database, ends)
         completeness = Completeness(database, ends)
         handlers = _handlers(settings, database, ring, announcements, marks, overview, completeness, on_cpu)
         dead_after = settings.codegen_worker_dead_after_seconds
         loader = Loader(database, ring, on_cpu=on_cpu, nudge=relay.nudge, dead_after_seconds=dead_after)
-        worker = Worker(loader, handlers.batches)
         readiness = _readiness(follower, relay, group, completeness)
         app = _web_app(settings, handlers, tokens, readiness)
         url = await stack.enter_async_context(serving(app, host=settings.host, port=settings.port))
@@ -121,7 +117,7 @@ async def running(settings: CodegenSettings, ring: KeyRing | None = None) -> Asy
             "relay": relay.run,
             "completeness": completeness.run,
             "outcomes": group.run,
-            "worker": worker.run,
+            "worker": Worker(loader, handlers.batches).run,
             "sealing": lambda: seal_audit_log(handlers.audit),
         }
         await stack.enter_async_context(background(tasks))
@@ -262,6 +258,14 @@ async def _check_keys(database: Database, ring: KeyRing) -> None:
         await check_keys(database, ring)
     except WrongKeys as error:
         raise SettingsError(f"CODE_KEYS_FILE: {error}") from None
+
+
+def _following_tokens(settings: CodegenSettings, announcements: Announcements) -> tuple[TopicFollower, TokenDirectory]:
+    tokens = TokenDirectory(
+        refresh=lambda: _read_tokens(follower, announcements), age_seconds=lambda: follower.seconds_since_end(TOKENS.name)
+    )
+    follower = TopicFollower(settings.kafka, {TOKENS.name: tokens.apply})
+    return follower, tokens
 
 
 async def _read_tokens(follower: TopicFollower, announcements: Announcements) -> None:

@@ -93,6 +93,10 @@ def _dead_letter() -> dict[str, Any]:
         "name": "dead_letter",
         "title": "dead letter",
         "summary": "The original key and value of a record that could not be understood, cut at 64 KiB (header `truncated`).",
-        "headers": {"type": "object", "required": list(names), "properties": {name: {"type": "string"} for name in names}},
+        "headers": {
+            "type": "object",
+            "required": list(names),
+            "properties": {name: {"type": "string"} for name in (*names, "truncated")},
+        },
         "payload": {},
     }

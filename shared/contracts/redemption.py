@@ -142,16 +142,3 @@ def counted_at(outcome: Outcome) -> datetime:
     if outcome.redeemed_occurred_at is not msgspec.UNSET:
         return outcome.redeemed_occurred_at
     return outcome.occurred_at
-
-
-class DeadLetterHeaders(msgspec.Struct, frozen=True, kw_only=True):
-    """The headers of a dead letter; key and value are the original's (the value cut at 64 KiB, then `truncated`)."""
-
-    reason: str
-    detail: str
-    origin_topic: str
-    origin_partition: int
-    origin_offset: int
-    service: str
-    failed_at: Moment
-    truncated: bool = False
