@@ -117,13 +117,22 @@ class TopicMirror:
 
 
 async def send_again(database: Database, mirror: TopicMirror) -> int:
-    """Puts into the outbox what the topics do not hold in its present revision; how many records."""
+    """Puts into the outbox what the topics do not hold in its present revision; how many records.
+
+    The tables are asked first: what they say is acknowledged then is in the topics when these are read. Asked after them alone,
+    they would tell of what was sent meanwhile, and it would be sent twice.
+    """
+    async with database.reading() as session:
+        acknowledged = await session.outbox.current_revisions()
     held = await mirror.read_on()
+    lost = {(topic, key) for topic, key, revision in acknowledged if held[topic].get(key, 0) < revision}
+    if not lost:
+        return 0
     async with database.transaction() as session:
         behind = [
             (topic, key, held[topic].get(key, 0))
             for topic, key, revision in await session.outbox.current_revisions()
-            if held[topic].get(key, 0) < revision
+            if (topic, key) in lost and held[topic].get(key, 0) < revision
         ]
         records = await _records(session, behind)
         await session.outbox.insert_outbox(records)
