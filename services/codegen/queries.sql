@@ -467,6 +467,10 @@ SELECT count(*) FROM outbox WHERE id = ANY ($1::bigint[]);
 -- Ids of the records of a topic that were not acknowledged yet.
 SELECT id FROM outbox WHERE topic = $1 ORDER BY id;
 
+-- name: outbox_of_keys
+-- Ids of the records of these keys of a topic that were not acknowledged yet.
+SELECT id FROM outbox WHERE topic = $1 AND key = ANY ($2::text[]) ORDER BY id;
+
 -- name: outbox_head
 -- The next records to be sent, in id order.
 SELECT id, topic, key, event, value, made_at FROM outbox ORDER BY id LIMIT $1;

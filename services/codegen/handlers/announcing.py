@@ -1,4 +1,8 @@
-"""Telling the other services: records into the outbox, within the transaction of what they tell (rule 21)."""
+"""Telling the other services: records into the outbox, within the transaction of what they tell (rule 21).
+
+Who asks again for what is stored already waits for the records of the first time: its answer may have been that Kafka is
+away.
+"""
 
 import asyncio
 from collections.abc import Callable, Sequence

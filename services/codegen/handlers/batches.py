@@ -21,6 +21,7 @@ from services.codegen.store.database import Database, Session
 from shared.codes.key_ring import KeyRing
 from shared.codes.words import share_skipped
 from shared.contracts.codegen import BatchState, Campaign
+from shared.contracts.topics import BATCHES
 from shared.postgres.errors import is_retryable
 
 REMOVE_SECONDS: Final = 25.0
@@ -97,12 +98,13 @@ class BatchHandlers:
         async with self._database.transaction() as session:
             batch = await _lock(session, batch_id)
             if batch.paused == paused:
-                return batch
-            if batch.state is BatchState.CANCELLED:
+                ids = await session.outbox.outbox_of_keys(BATCHES.name, [batch_id])
+            elif batch.state is BatchState.CANCELLED:
                 raise Conflict("The batch is cancelled")
-            batch = await session.batches.pause_batch(batch_id, paused)
-            await session.audit.insert_audit(now, actor, "batch.paused" if paused else "batch.unpaused", batch_id, {})
-            ids = await announce_batch(session, batch)
+            else:
+                batch = await session.batches.pause_batch(batch_id, paused)
+                await session.audit.insert_audit(now, actor, "batch.paused" if paused else "batch.unpaused", batch_id, {})
+                ids = await announce_batch(session, batch)
         await self._announcements.wait(ids)
         return batch
 
@@ -147,11 +149,12 @@ class BatchHandlers:
     async def _move(self, batch_id: str, wanted: BatchState, *, actor: str, now: datetime) -> BatchRow:
         async with self._database.transaction() as session:
             batch = await _lock(session, batch_id)
-            if not check_transition(batch.state, wanted):
-                return batch
-            batch = await _change(session, batch, wanted, now)
-            await session.audit.insert_audit(now, actor, f"batch.{_VERBS[wanted]}", batch_id, {})
-            ids = await announce_batch(session, batch)
+            if check_transition(batch.state, wanted):
+                batch = await _change(session, batch, wanted, now)
+                await session.audit.insert_audit(now, actor, f"batch.{_VERBS[wanted]}", batch_id, {})
+                ids = await announce_batch(session, batch)
+            else:
+                ids = await session.outbox.outbox_of_keys(BATCHES.name, [batch_id])
         await self._announcements.wait(ids)
         return batch
 

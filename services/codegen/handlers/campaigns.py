@@ -11,6 +11,7 @@ from services.codegen.domain.refusals import Conflict, Missing
 from services.codegen.handlers.announcing import Announcements, campaign_record
 from services.codegen.store.database import Database
 from shared.contracts.codegen import Campaign
+from shared.contracts.topics import CAMPAIGNS
 
 
 class CampaignHandlers:
@@ -29,11 +30,14 @@ class CampaignHandlers:
                 known = await session.campaigns.find_campaign(campaign.id, now)
                 if known is None or not same_definition(known, campaign):
                     raise Conflict(f"There is a campaign {campaign.id} already, with other values")
-                return known, False
-            await session.audit.insert_audit(now, actor, "campaign.created", campaign.id, msgspec.to_builtins(campaign))
-            ids = await session.outbox.insert_outbox([campaign_record(campaign)])
+                campaign, is_new = known, False
+                ids = await session.outbox.outbox_of_keys(CAMPAIGNS.name, [campaign.id])
+            else:
+                is_new = True
+                await session.audit.insert_audit(now, actor, "campaign.created", campaign.id, msgspec.to_builtins(campaign))
+                ids = await session.outbox.insert_outbox([campaign_record(campaign)])
         await self._announcements.wait(ids)
-        return campaign, True
+        return campaign, is_new
 
     async def change(self, campaign_id: str, changes: Mapping[str, Any], *, actor: str, now: datetime) -> Campaign:
         """Raises Missing, Wrong, and Conflict for a time zone that is frozen."""
@@ -44,10 +48,13 @@ class CampaignHandlers:
             published = await session.campaigns.campaign_has_published(campaign_id)
             wanted = changed_campaign(campaign, changes, published=published, now=now)
             if wanted.revision == campaign.revision:
-                return campaign
-            await session.campaigns.update_campaign(wanted)
-            await session.audit.insert_audit(now, actor, "campaign.changed", campaign_id, msgspec.to_builtins(dict(changes)))
-            ids = await session.outbox.insert_outbox([campaign_record(wanted)])
+                ids = await session.outbox.outbox_of_keys(CAMPAIGNS.name, [campaign_id])
+            else:
+                await session.campaigns.update_campaign(wanted)
+                await session.audit.insert_audit(
+                    now, actor, "campaign.changed", campaign_id, msgspec.to_builtins(dict(changes))
+                )
+                ids = await session.outbox.insert_outbox([campaign_record(wanted)])
         await self._announcements.wait(ids)
         return wanted
 

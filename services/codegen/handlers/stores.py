@@ -11,6 +11,7 @@ from services.codegen.domain.stores import changes_to
 from services.codegen.handlers.announcing import Announcements, store_record
 from services.codegen.store.database import Database, Session
 from shared.contracts.codegen import Store
+from shared.contracts.topics import STORES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ class StoreHandlers:
 async def _put(
     session: Session, known: Mapping[str, Store], stores: Sequence[Store], *, actor: str, now: datetime
 ) -> tuple[StoresPut, list[int]]:
-    """Stores what differs from the locked rows in `known`; what it did, and the records that wait in the outbox."""
+    """Stores what differs from the locked rows in `known`; what it did, and the records of all of them that wait."""
     changes = changes_to(known, stores)
     if changes.created:
         await session.stores.insert_stores(changes.created, now)
@@ -71,8 +72,8 @@ async def _put(
         await session.stores.update_stores(changes.updated, now)
     done = StoresPut(created=len(changes.created), updated=len(changes.updated), unchanged=changes.unchanged)
     touched = (*changes.created, *changes.updated)
-    ids = await session.outbox.insert_outbox([store_record(store) for store in touched])
+    await session.outbox.insert_outbox([store_record(store) for store in touched])
     if touched:
         details = {"created": done.created, "updated": done.updated, "ids": [store.id for store in touched[:1_000]]}
         await session.audit.insert_audit(now, actor, "stores.put", f"{len(touched)} stores", details)
-    return done, ids
+    return done, await session.outbox.outbox_of_keys(STORES.name, [store.id for store in stores])

@@ -10,6 +10,7 @@ from services.codegen.domain.refusals import Conflict, Fault, Missing, Wrong, na
 from services.codegen.domain.tokens import NewTokenView, TokenView, scope_faults
 from services.codegen.handlers.announcing import Announcements, token_record
 from services.codegen.store.database import Database, Session
+from shared.contracts.topics import TOKENS
 from shared.web.tokens import hash_token
 
 FIRST_TOKEN_SCOPES = ("admin", "ops")
@@ -37,10 +38,11 @@ class TokenHandlers:
             if token is None:
                 raise Missing("token")
             if token.view.revoked_at is not None:
-                return
-            token = await session.tokens.revoke_token(token_id, now)
-            await session.audit.insert_audit(now, actor, "token.revoked", token_id, {"name": token.view.name})
-            ids = await session.outbox.insert_outbox([token_record(token.event)])
+                ids = await session.outbox.outbox_of_keys(TOKENS.name, [token_id])
+            else:
+                token = await session.tokens.revoke_token(token_id, now)
+                await session.audit.insert_audit(now, actor, "token.revoked", token_id, {"name": token.view.name})
+                ids = await session.outbox.insert_outbox([token_record(token.event)])
         await self._announcements.wait(ids)
 
     async def page(self, after: str, limit: int) -> Sequence[TokenView]:

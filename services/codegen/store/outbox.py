@@ -48,6 +48,9 @@ class Outbox:
     async def outbox_of_topic(self, topic: str) -> list[int]:
         return [row["id"] for row in await self._connection.fetch(queries.outbox_of_topic, topic)]
 
+    async def outbox_of_keys(self, topic: str, keys: Sequence[str]) -> list[int]:
+        return [row["id"] for row in await self._connection.fetch(queries.outbox_of_keys, topic, list(keys))]
+
     async def outbox_head(self, limit: int) -> Sequence[WaitingRecord]:
         return [WaitingRecord(**row) for row in await self._connection.fetch(queries.outbox_head, limit)]
 

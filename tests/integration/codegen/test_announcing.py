@@ -1,5 +1,6 @@
 """Rule 21: what is committed reaches its topic, in order, whatever dies in between; rule 25: ranges before codes."""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -83,6 +84,33 @@ async def test_an_answer_waits_for_the_acknowledgement_and_says_when_there_is_no
     assert [campaign.revision for campaign in await values(kafka, CAMPAIGNS.name, Campaign)] == [1, 2]
 
 
+async def test_asking_again_waits_for_what_the_first_time_did_not_see_acknowledged(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> int:
+        return 0
+
+    codegen = await start(codegen_acknowledge_seconds=0.5)
+    await codegen.make_campaign()
+    await codegen.make_stores(1)
+    batch = await codegen.order({"campaign_id": "spring", "count_per_store": 4, "stores": "all"})
+    await codegen.until(batch["id"], "ready")
+    token = (await codegen.call("POST", "/v1/tokens", {"name": "lost", "scopes": ["admin"]})).json
+    changes: list[tuple[str, str, Any]] = [
+        ("POST", "/v1/campaigns", campaign_body("summer")),
+        ("PATCH", "/v1/campaigns/spring", {"paused": True}),
+        ("PUT", "/v1/stores", [{"id": "s-00001", "name": "Closed", "paused": True}]),
+        ("PATCH", f"/v1/batches/{batch['id']}", {"paused": True}),
+        ("POST", f"/v1/batches/{batch['id']}/publish", None),
+        ("DELETE", f"/v1/tokens/{token['id']}", None),
+    ]
+    monkeypatch.setattr(Relaying, "send_some", away)
+    for _ in range(2):
+        assert [(await codegen.call(*change)).status for change in changes] == [503] * len(changes)
+    monkeypatch.undo()
+    assert [(await codegen.call(*change)).status for change in changes] == [200] * 5 + [204]
+
+
 async def test_what_was_committed_by_a_process_that_died_is_sent_by_the_next(
     start: Start, kafka: KafkaConnection, codegen_url: str
 ) -> None:
@@ -119,6 +147,19 @@ async def test_topics_that_were_lost_are_filled_again(start: Start, kafka: Kafka
         return len(stores) == 3 and (batch["id"], BatchState.PUBLISHED) in batches
 
     await poll_until(filled, what="the topics being filled")
+
+
+async def test_what_is_sent_while_the_topics_are_read_back_is_not_sent_twice(codegen: Codegen, kafka: KafkaConnection) -> None:
+    class Meanwhile(TopicMirror):
+        async def read_on(self) -> Mapping[str, Mapping[str, int]]:
+            held = {topic: dict(keys) for topic, keys in (await super().read_on()).items()}
+            await codegen.make_campaign("meanwhile")
+            return held
+
+    await codegen.make_campaign()
+    async with open_database(codegen.settings.database_url, connections=2) as database, LogInspector(kafka) as reader:
+        assert await send_again(database, Meanwhile(reader)) == 0
+    assert [campaign.id for campaign in await values(kafka, CAMPAIGNS.name, Campaign)] == ["spring", "meanwhile"]
 
 
 async def test_an_older_record_that_lands_last_is_followed_by_the_present_one(codegen: Codegen, kafka: KafkaConnection) -> None:
