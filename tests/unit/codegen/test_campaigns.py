@@ -53,6 +53,11 @@ def test_an_unknown_time_zone_is_refused(zone: str) -> None:
     assert set(faults(time_zone=zone)) == {"time_zone"}
 
 
+@pytest.mark.parametrize("zone", ["localtime", "Factory", "posixrules", "posix/UTC", "right/UTC"])
+def test_a_zone_that_is_another_or_none_on_other_machines_is_refused(zone: str) -> None:
+    assert set(faults(time_zone=zone)) == {"time_zone"}
+
+
 @pytest.mark.parametrize("text", ["2026-11-01T00:00:00", "2026-13-01", "9999-12-31", "1", ""])
 def test_a_time_without_offset_or_meaning_is_refused(text: str) -> None:
     assert "ends_at" in faults(ends_at=text)
