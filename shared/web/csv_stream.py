@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
@@ -12,6 +13,7 @@ from isal import isal_zlib
 from shared.contracts.codec import format_time
 
 _DANGEROUS: Final = ("=", "+", "-", "@", "\t", "\r")
+_NOT_AT_ALL: Final = re.compile(r"\s*q=0(\.0*)?\s*")
 BUFFER_BYTES: Final = 128 * 1024
 GZIP_LEVEL: Final = 1
 GZIP_WINDOW: Final = 31
@@ -35,6 +37,15 @@ def head(columns: Sequence[str], *, now: datetime, plain: bool) -> bytes:
     return write_rows(([] if plain else [("Time UTC", format_time(now.replace(microsecond=0)))]) + [tuple(columns)])
 
 
+def asks_for_gzip(accept_encoding: str) -> bool:
+    """Whether the header names gzip, and not with a weight of nothing, which forbids it (RFC 9110, 12.5.3)."""
+    for offered in accept_encoding.lower().split(","):
+        coding, _, weight = offered.partition(";")
+        if coding.strip() == "gzip":
+            return _NOT_AT_ALL.fullmatch(weight) is None
+    return False
+
+
 async def stream_csv(
     request: web.Request, *, filename: str, first: bytes, chunks: AsyncIterator[bytes], headers: dict[str, str] | None = None
 ) -> web.StreamResponse:
@@ -46,7 +57,7 @@ async def stream_csv(
     response.content_type = "text/csv"
     response.charset = "utf-8"
     squeeze = None
-    if "gzip" in request.headers.get("Accept-Encoding", ""):
+    if asks_for_gzip(request.headers.get("Accept-Encoding", "")):
         response.headers["Content-Encoding"] = "gzip"
         squeeze = isal_zlib.compressobj(GZIP_LEVEL, isal_zlib.DEFLATED, GZIP_WINDOW)
     response.headers["Vary"] = "Accept-Encoding"

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.web.csv_stream import harmless, head, write_rows
+from shared.web.csv_stream import asks_for_gzip, harmless, head, write_rows
 
 NOW = datetime(2026, 11, 22, 12, 0, 1, 500, tzinfo=UTC)
 
@@ -28,6 +28,11 @@ def test_formulas_are_taken_for_text() -> None:
         "x=1",
         "",
     ]
+
+
+def test_gzip_is_given_where_it_is_asked_for_and_not_where_it_is_forbidden() -> None:
+    assert [text for text in ("gzip", "br, GZIP;q=0.5", "deflate,gzip ; q=1") if not asks_for_gzip(text)] == []
+    assert [text for text in ("", "identity", "gzip;q=0", "gzip; q=0.000, *;q=1", "gzipped") if asks_for_gzip(text)] == []
 
 
 def test_numbers_stay_numbers_and_nothing_stays_empty() -> None:
