@@ -8,7 +8,7 @@ import msgspec
 from pydantic import Field, model_validator
 
 from services.codegen.api.answers import ADMIN, PageQuery, after, page_of, refusing
-from services.codegen.domain.refusals import name_fault, wrong
+from services.codegen.domain.refusals import Fault, Wrong, name_fault, wrong
 from services.codegen.domain.voids import CODES_LIMIT, VoidPreview, VoidTarget, VoidView
 from services.codegen.handlers.codes import CodeHandlers
 from services.codegen.handlers.voids import VoidHandlers
@@ -118,10 +118,11 @@ class VoidRoutes:
         """What a body names, its codes as serials. Raises Wrong."""
         serials = None
         if body.codes is not None:
-            found = await self._codes.serials_of(body.codes)
-            unknown = [place for place, serial in enumerate(found) if serial == 0]
+            texts = {f"codes.{place}": code for place, code in enumerate(body.codes)}
+            found = await self._codes.serials_of(texts)
+            unknown = [Fault(field, "was never issued") for field, serial in zip(texts, found, strict=True) if serial == 0]
             if unknown:
-                raise wrong(f"codes.{unknown[0]}", "was never issued")
+                raise Wrong(*unknown)
             serials = tuple(sorted(set(found)))
         return VoidTarget(
             batch_id=body.batch_id,

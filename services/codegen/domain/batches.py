@@ -241,7 +241,7 @@ def _check_stores(allotments: Sequence[tuple[str, int]], known: frozenset[str]) 
             faults.append(Fault(f"allotments.{place}.store_id", "is not a known store"))
         seen.setdefault(store_id, place)
     if faults:
-        raise Wrong(*faults[:1_000])
+        raise Wrong(*faults)
 
 
 def _eta_seconds(batch: BatchRow, rate: int) -> float | None:

@@ -17,7 +17,9 @@ OPTIONAL_TEXTS: Final = {"chain": 64, "region": REGION_LENGTH, "country": REGION
 FLAGS: Final = ("hidden", "test", "paused")
 COLUMNS: Final = (*REQUIRED, *OPTIONAL_TEXTS, *FLAGS)
 ROWS_LIMIT: Final = 100_000
-FAULTS_SHOWN: Final = 1_000
+FAULTS_SHOWN: Final = ROWS_LIMIT
+"""Every bad row is named, be it with one fault alone; what a row has more than others is cut off the end of the list."""
+
 _FLAG_WORDS: Final = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False, "": False}
 
 

@@ -1,13 +1,14 @@
 """The story of a single code, by its text or its serial."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
+from typing import Final
 
 import numpy as np
 
 from services.codegen.domain.campaigns import state_of
 from services.codegen.domain.codes import CodeView, code_state
-from services.codegen.domain.refusals import Missing, wrong
+from services.codegen.domain.refusals import Fault, Missing, Wrong
 from services.codegen.store.database import Database, Session
 from services.codegen.store.register import FoundCode
 from shared.codes import alphabet
@@ -15,6 +16,8 @@ from shared.codes.decoding import Decoder
 from shared.codes.ff1 import Ff1
 from shared.codes.key_ring import KeyRing
 from shared.contracts.codegen import BatchState
+
+NO_CODE: Final = "is not a code: nine of 0-9 and A-Z without I, L, O, U"
 
 
 class CodeHandlers:
@@ -25,7 +28,7 @@ class CodeHandlers:
 
     async def by_text(self, text: str, *, now: datetime) -> CodeView:
         """Raises Wrong for what is no code, Missing for one that was never issued."""
-        (serial,) = await self.serials_of([text])
+        (serial,) = await self.serials_of({"code": text})
         if serial == 0:
             raise Missing("code")
         return await self.by_serial(serial, now=now)
@@ -39,15 +42,13 @@ class CodeHandlers:
                 raise Missing("code")
             return await self._view(session, found, as_of=as_of, now=now)
 
-    async def serials_of(self, texts: list[str]) -> list[int]:
-        """The serials of texts, 0 where one leads nowhere. Raises Wrong for a text that is no code, by its place."""
-        codes = [alphabet.normalise(text) for text in texts]
-        for place, code in enumerate(codes):
-            if code is None:
-                raise wrong(
-                    f"codes.{place}" if len(codes) > 1 else "code", "is not a code: nine of 0-9 and A-Z without I, L, O, U"
-                )
-        values = np.array([alphabet.to_value(code) for code in codes if code is not None], dtype=np.int64)
+    async def serials_of(self, texts: Mapping[str, str]) -> list[int]:
+        """The serials of texts, 0 where one leads nowhere. Raises Wrong, naming the field of every text that is no code."""
+        codes = {field: alphabet.normalise(text) for field, text in texts.items()}
+        faults = [Fault(field, NO_CODE) for field, code in codes.items() if code is None]
+        if faults:
+            raise Wrong(*faults)
+        values = np.array([alphabet.to_value(code) for code in codes.values() if code is not None], dtype=np.int64)
         async with self._database.reading() as session:
             ranges = await session.batches.reserved_ranges()
         decoded = Decoder(self._ring).decode(ranges, values)

@@ -84,6 +84,19 @@ async def test_a_code_that_was_never_issued_is_not_there(codegen: Codegen, batch
     assert (await codegen.call("GET", "/v1/codes?serial=0")).status == 422
 
 
+async def test_every_code_of_a_list_that_is_none_is_named(codegen: Codegen, batch: Any) -> None:
+    good = (await codegen.codes(batch["id"]))[0][0]
+
+    async def named(*codes: str) -> set[str]:
+        reply = await codegen.call("POST", "/v1/voids/preview", {"codes": list(codes), "reason": "stolen"})
+        assert (reply.status, good in reply.text) == (422, False)
+        return set(reply.errors())
+
+    assert await named("hello") == {"codes.0"}
+    assert await named("hello", good, "000-000-00") == {"codes.0", "codes.2"}
+    assert await named(good, "000-000-000", good, "000-000-001") == {"codes.1", "codes.3"}
+
+
 async def test_outcomes_that_are_repeated_change_nothing(codegen: Codegen, batch: Any, kafka: KafkaConnection) -> None:
     first = [outcome(serial, serial, prev=serial - 1 or None) for serial in range(1, 11)]
     await publish(kafka, first)

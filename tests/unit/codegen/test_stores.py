@@ -36,6 +36,13 @@ def test_every_bad_row_is_named_by_number_and_field() -> None:
     assert found["2.id"] == "row 3: is the same as in row 1"
 
 
+def test_of_thousands_of_bad_rows_each_is_named() -> None:
+    assert list(faults([{"id": f"s-{number}", "name": ""} for number in range(3_000)])) == [f"{n}.name" for n in range(3_000)]
+    with pytest.raises(Wrong) as refused:
+        stores_from_csv(b"id,name\n" + b"s-1\n" * 3_000)
+    assert len(refused.value.faults) == 3_000
+
+
 def test_control_characters_in_a_name_are_refused() -> None:
     assert set(faults([{"id": "s-1", "name": "a\tb"}, {"id": "s-2", "name": "a\u0085b"}])) == {"0.name", "1.name"}
 
