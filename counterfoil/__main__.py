@@ -4,6 +4,7 @@ A command's module is imported when the command is called: a script that asks fo
 Help and completion of the table itself import none of them.
 """
 
+import errno
 import importlib
 import os
 import sys
@@ -17,6 +18,7 @@ from typer.exceptions import TyperException
 from counterfoil.environment import CommandError, fail, load_run_env
 
 STOPPED: Final = 130
+FULL: Final = (errno.ENOSPC, errno.EDQUOT)
 PLAIN_HELP: Final = None
 """Help without rich, whose import takes longer than most commands."""
 
@@ -165,14 +167,20 @@ def _misused(error: TyperException) -> int:
 
 
 def _expected(error: Exception) -> str | None:
-    """The sentence of an error that a user can do something about, None for a fault of ours."""
+    """The sentence of an error that a user can do something about, None for a fault of ours.
+
+    A file that cannot be read or written is an OSError as a system that is away is one: it has a name, or the disk is full.
+    """
     from shared.environment import SettingsError
     from shared.lifecycle import is_unavailable
+    from shared.postgres.errors import refusal
     from shared.postgres.migrations import MigrationError
 
     if isinstance(error, SettingsError | MigrationError):
         return str(error)
-    return f"a part of the system is away: {error}" if is_unavailable(error) else None
+    if isinstance(error, OSError) and (error.filename is not None or error.errno in FULL):
+        return f"{error.filename or 'what is to be written'}: {error.strerror}"
+    return refusal(error) or (f"a part of the system is away: {error}" if is_unavailable(error) else None)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Calling the services: JSON in and out, problems turned into one sentence; nothing is waited for without end."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
+from urllib.parse import quote
 
 import aiohttp
 import orjson
@@ -17,6 +19,7 @@ STALL_SECONDS: Final = 60.0
 """A stream of which nothing came for so long will not go on. Counted here: a client library may lose its own count."""
 
 PAGE_ITEMS: Final = "1000"
+FAULTS_SHOWN: Final = 20
 
 
 class Body:
@@ -67,8 +70,11 @@ class Service:
         headers: Mapping[str, str] | None = None,
         query: Mapping[str, str] | None = None,
     ) -> Any:
-        """The answer's JSON. `body` is sent as JSON, bytes as they are. Raises CommandError with the problem's sentence."""
-        data = body if body is None or isinstance(body, bytes) else orjson.dumps(body)
+        """The answer's JSON. `body` is sent as JSON, bytes as they are. Raises CommandError with the problem's sentence.
+
+        A number of any size and a text in any encoding are sent as they were typed: it is the service that refuses them.
+        """
+        data = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
         head = {"Content-Type": "application/json", **(headers or {})}
         async with self._request(method, path, data=data, headers=head, params=query, timeout=TIMEOUT) as response:
             text = await response.read()
@@ -104,6 +110,10 @@ class Service:
                 if response.status >= 400:
                     raise CommandError(_sentence(response.status, await response.read()))
                 yield response
+        except aiohttp.InvalidURL:
+            raise CommandError(
+                f"{self._name.upper()}_URL is {self.url}, which is no address to reach {self._name} at"
+            ) from None
         except TimeoutError:
             raise CommandError(f"{self._name} at {self.url} did not answer in time") from None
         except aiohttp.ClientConnectorError as error:
@@ -111,6 +121,11 @@ class Service:
         except (aiohttp.ClientError, ConnectionError) as error:
             what = str(error) or type(error).__name__
             raise CommandError(f"{self._name} at {self.url} broke off its answer ({what})") from None
+
+
+def in_path(text: str) -> str:
+    """A text of a person's as one part of a path, whatever is in it."""
+    return quote(text, safe="", errors="replace")
 
 
 @asynccontextmanager
@@ -125,7 +140,9 @@ async def service(name: str, *, token: str = "ADMIN_TOKEN") -> AsyncIterator[Ser
 def _sentence(status: int, body: bytes) -> str:
     try:
         problem = orjson.loads(body)
-        fields = "; ".join(f"{error['field']}: {error['message']}" for error in problem.get("errors", []))
+        errors = problem.get("errors", [])
+        fields = "; ".join(f"{error['field']}: {error['message']}" for error in errors[:FAULTS_SHOWN])
+        fields += f"; and {len(errors) - FAULTS_SHOWN:,} more" if len(errors) > FAULTS_SHOWN else ""
         return f"{problem['detail']}{f' ({fields})' if fields else ''} [{status}]"
     except (orjson.JSONDecodeError, KeyError, TypeError):
         return f"the service answered {status}: {body[:200].decode(errors='replace')}"

@@ -86,10 +86,23 @@ class ServiceSettings(KafkaSettings):
     @field_validator("database_url")
     @classmethod
     def _is_postgres(cls, value: str) -> str:
-        if not value.startswith(("postgresql://", "postgres://")):
-            message = "must be a postgresql:// address"
-            raise ValueError(message)
-        return value
+        return postgres_address(value)
+
+
+def postgres_address(text: str) -> str:
+    """The text, if it is an address of Postgres: of one server, or of several with commas between them.
+
+    Raises ValueError with a sentence that does not repeat it, for it may hold a password.
+    """
+    if not text.startswith(("postgresql://", "postgres://")):
+        message = "must be a postgresql:// address"
+        raise ValueError(message)
+    servers = text.partition("://")[2].partition("?")[0].partition("/")[0].rpartition("@")[2].split(",")
+    ports = [server.rpartition("]")[2].partition(":")[2] for server in servers]
+    if any(port and not (port.isascii() and port.isdigit() and 0 < int(port) < 65_536) for port in ports):
+        message = "must be a postgresql:// address with a number as its port; in a password, write / as %2F and : as %3A"
+        raise ValueError(message)
+    return text
 
 
 def service_variable(service: str, name: str, **field: Any) -> Any:

@@ -10,14 +10,17 @@ import orjson
 import typer
 
 from counterfoil.environment import CommandError
-from counterfoil.http import Service, service
-from counterfoil.printing import AsJson, print_json, print_table
+from counterfoil.http import Service, in_path, service
+from counterfoil.printing import AsJson, codes_bar, print_json, print_table
 
 app = typer.Typer(no_args_is_help=True)
 
 BatchId = Annotated[str, typer.Argument(metavar="ID", help="The batch's id")]
 
 EVENT_DATA: Final = b"data: "
+CODES_AT_ONCE: Final = 100_000
+"""Fewer are exported before a bar could be read."""
+
 RECONNECTS: Final = 20
 RECONNECT_SECONDS: Final = 1.0
 
@@ -47,31 +50,31 @@ def watch_batch(batch_id: BatchId, json: AsJson = False) -> None:
 @app.command("publish")
 def publish_batch(batch_id: BatchId, json: AsJson = False) -> None:
     """Publishes a batch that is ready: from then on its codes can be redeemed."""
-    _show(asyncio.run(_call("POST", f"/v1/batches/{batch_id}/publish")), as_json=json)
+    _show(asyncio.run(_call("POST", f"/v1/batches/{in_path(batch_id)}/publish")), as_json=json)
 
 
 @app.command("cancel")
 def cancel_batch(batch_id: BatchId, json: AsJson = False) -> None:
     """Cancels a batch that is not published; none of its codes stays."""
-    _show(asyncio.run(_call("POST", f"/v1/batches/{batch_id}/cancel")), as_json=json)
+    _show(asyncio.run(_call("POST", f"/v1/batches/{in_path(batch_id)}/cancel")), as_json=json)
 
 
 @app.command("resume")
 def resume_batch(batch_id: BatchId, json: AsJson = False) -> None:
     """Goes on with a batch that failed, from its last loaded block."""
-    _show(asyncio.run(_call("POST", f"/v1/batches/{batch_id}/resume")), as_json=json)
+    _show(asyncio.run(_call("POST", f"/v1/batches/{in_path(batch_id)}/resume")), as_json=json)
 
 
 @app.command("pause")
 def pause_batch(batch_id: BatchId, json: AsJson = False) -> None:
     """Refuses the batch's codes, everywhere and at once, until `unpause`."""
-    _show(asyncio.run(_call("PATCH", f"/v1/batches/{batch_id}", {"paused": True})), as_json=json)
+    _show(asyncio.run(_call("PATCH", f"/v1/batches/{in_path(batch_id)}", {"paused": True})), as_json=json)
 
 
 @app.command("unpause")
 def unpause_batch(batch_id: BatchId, json: AsJson = False) -> None:
     """Goes on after a pause."""
-    _show(asyncio.run(_call("PATCH", f"/v1/batches/{batch_id}", {"paused": False})), as_json=json)
+    _show(asyncio.run(_call("PATCH", f"/v1/batches/{in_path(batch_id)}", {"paused": False})), as_json=json)
 
 
 @app.command("list")
@@ -106,7 +109,7 @@ async def follow(codegen: Service, batch_id: str) -> dict[str, Any]:
         TaskProgressColumn(),
         TextColumn("{task.fields[figures]}"),
     )
-    batch: dict[str, Any] = await codegen.call("GET", f"/v1/batches/{batch_id}")
+    batch: dict[str, Any] = await codegen.call("GET", f"/v1/batches/{in_path(batch_id)}")
     with Progress(*columns, console=Console(stderr=True)) as progress:
         bars = {name: progress.add_task(name, total=batch["count"], figures="") for name in ("generated", "loaded", "verified")}
         async for batch in _events(codegen, batch_id):
@@ -122,7 +125,7 @@ async def _events(codegen: Service, batch_id: str) -> AsyncIterator[dict[str, An
     tries = 0
     while True:
         try:
-            async with codegen.stream(f"/v1/batches/{batch_id}/progress") as body:
+            async with codegen.stream(f"/v1/batches/{in_path(batch_id)}/progress") as body:
                 async for line in body.lines():
                     if line.startswith(EVENT_DATA):
                         tries = RECONNECTS
@@ -151,7 +154,7 @@ def _what(count_per_store: int | None, stores: list[str] | None) -> dict[str, An
 
 def _allotment(text: str) -> dict[str, Any]:
     store_id, _, count = text.rpartition("=")
-    if not store_id or not count.isdigit():
+    if not store_id or not count.isdecimal():
         raise CommandError(f"{text!r} is not STORE_ID=COUNT")
     return {"store_id": store_id, "count": int(count)}
 
@@ -210,11 +213,22 @@ async def _list(campaign: str | None) -> list[Any]:
 
 
 async def _export(batch_id: str, out: Path, store_id: str | None, *, manifest: bool) -> int:
-    path = f"/v1/batches/{batch_id}/{'manifest' if manifest else 'codes'}.csv"
+    path = f"/v1/batches/{in_path(batch_id)}"
     query = {"store_id": store_id} if store_id else None
     written = 0
-    async with service("codegen") as codegen, codegen.stream(path, query=query) as body:
-        with out.open("wb") as file:
-            async for chunk in body.chunks():
-                written += file.write(chunk)
+    async with service("codegen") as codegen:
+        codes = 0 if manifest else await _count(codegen, path, store_id)
+        async with codegen.stream(f"{path}/{'manifest' if manifest else 'codes'}.csv", query=query) as body:
+            with out.open("wb") as file, codes_bar(codes, shown=codes >= CODES_AT_ONCE) as on_codes:
+                async for chunk in body.chunks():
+                    written += file.write(chunk)
+                    on_codes(chunk.count(b"\n"))
     return written
+
+
+async def _count(codegen: Service, path: str, store_id: str | None) -> int:
+    """How many codes an export has; 0 for a store that is not in the batch, of which the export itself tells."""
+    if store_id is None:
+        return int((await codegen.call("GET", path))["count"])
+    allotments = (await codegen.call("GET", path, query={"allotments": "true"}))["allotments"]
+    return sum(allotment["count"] for allotment in allotments if allotment["store_id"] == store_id)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from counterfoil.environment import CommandError
-from counterfoil.http import service
+from counterfoil.http import in_path, service
 from counterfoil.printing import AsJson, print_json, print_table
 
 app = typer.Typer(no_args_is_help=True)
@@ -60,7 +60,7 @@ def show_all(json: AsJson = False) -> None:
 @app.command("show")
 def show(campaign_id: CampaignId, json: AsJson = False) -> None:
     """Shows one campaign."""
-    _show(asyncio.run(_call("GET", f"/v1/campaigns/{campaign_id}")), as_json=json)
+    _show(asyncio.run(_call("GET", f"/v1/campaigns/{in_path(campaign_id)}")), as_json=json)
 
 
 @app.command("pause")
@@ -88,7 +88,7 @@ def archive(campaign_id: CampaignId, json: AsJson = False) -> None:
 
 
 def _change(campaign_id: str, changes: dict[str, Any], *, as_json: bool) -> None:
-    _show(asyncio.run(_call("PATCH", f"/v1/campaigns/{campaign_id}", changes)), as_json=as_json)
+    _show(asyncio.run(_call("PATCH", f"/v1/campaigns/{in_path(campaign_id)}", changes)), as_json=as_json)
 
 
 def _show(campaign: dict[str, Any], *, as_json: bool) -> None:

@@ -2,12 +2,11 @@
 
 import asyncio
 from typing import Annotated, Any
-from urllib.parse import quote
 
 import typer
 
 from counterfoil.environment import CommandError
-from counterfoil.http import service
+from counterfoil.http import in_path, service
 from counterfoil.printing import AsJson, print_json
 
 
@@ -31,7 +30,7 @@ async def _find(text: str | None, serial: int | None) -> Any:
     async with service("codegen") as codegen:
         if text is None:
             return await codegen.call("GET", "/v1/codes", query={"serial": str(serial)})
-        return await codegen.call("GET", f"/v1/codes/{quote(text, safe='')}")
+        return await codegen.call("GET", f"/v1/codes/{in_path(text)}")
 
 
 def _lines(story: dict[str, Any]) -> list[str]:

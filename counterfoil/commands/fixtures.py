@@ -5,7 +5,7 @@ Codes' texts and keys are in no dump: whoever loads one needs the same key ring,
 
 import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -13,7 +13,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from counterfoil.environment import CommandError
-from counterfoil.printing import AsJson, print_json
+from counterfoil.printing import AsJson, codes_bar, print_json
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -101,7 +101,7 @@ async def _load(folder: Path, *, with_ledger: bool) -> dict[str, Any]:
         if in_the_way:
             raise CommandError(f"the system is not empty: {', '.join(in_the_way)}; a dump is loaded into an empty system only")
         outcomes = await ledger.load(folder) if ledger else 0
-        with _bar(dump.codes) as on_codes:
+        with codes_bar(dump.codes, shown=dump.codes > 0) as on_codes:
             ids = await codegen.load(dump, subject=manifest.fingerprint, on_codes=on_codes)
         announced = await codegen.announced(ids)
     return {
@@ -139,14 +139,3 @@ async def _redemption(*, wanted: bool) -> AsyncIterator[Any]:
             yield commands
     except (CannotLoad, PlaceLost, UnreadableLedger) as error:
         raise CommandError(str(error)) from None
-
-
-@contextmanager
-def _bar(codes: int) -> Iterator[Callable[[int], None]]:
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
-
-    columns = (TextColumn("{task.description:<10}"), BarColumn(40), TaskProgressColumn())
-    with Progress(*columns, console=Console(stderr=True), disable=not codes) as progress:
-        bar = progress.add_task("codes", total=codes)
-        yield lambda made: progress.advance(bar, made)

@@ -13,7 +13,7 @@ from pydantic import Field
 from counterfoil.environment import CommandError, variable
 from deploy.local.access import grants
 from shared.contracts.topics import ALL_TOPICS, OUTCOMES, REQUESTS
-from shared.environment import KafkaSettings, read_settings
+from shared.environment import KafkaSettings, postgres_address, read_settings
 from shared.kafka.access import grant
 from shared.kafka.topics import ensure_topics
 from shared.postgres.migrations import migrate as run_migrations
@@ -38,7 +38,7 @@ def migrate(
 ) -> None:
     """Brings the schemas of services up to date. Running it again changes nothing."""
     for name in names or _with_a_database():
-        url = variable(_url_variable(name), f"to migrate the schema of {name}")
+        url = _database_of(name)
         done = asyncio.run(run_migrations(url, SERVICES_FOLDER / name / "migrations", schema=str(name)))
         typer.echo(f"{name}: {', '.join(done) if done else 'nothing to do'}")
 
@@ -48,6 +48,13 @@ def _with_a_database() -> list[ServiceName]:
     if not named:
         raise CommandError("no <SERVICE>_DATABASE_URL is set; it is needed to migrate. `make up` writes them to .run/env")
     return named
+
+
+def _database_of(name: ServiceName) -> str:
+    try:
+        return postgres_address(variable(_url_variable(name), f"to migrate the schema of {name}"))
+    except ValueError as error:
+        raise CommandError(f"{_url_variable(name)}: {error}") from None
 
 
 def _url_variable(name: ServiceName) -> str:

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from counterfoil.environment import CommandError
-from counterfoil.http import service
+from counterfoil.http import in_path, service
 from counterfoil.printing import AsJson, print_json
 
 app = typer.Typer(no_args_is_help=True)
@@ -53,7 +53,7 @@ def show(json: AsJson = False) -> None:
 @app.command("revoke")
 def revoke(token_id: str) -> None:
     """Ends a token; within seconds every service refuses it."""
-    asyncio.run(_call("DELETE", f"/v1/tokens/{token_id}", None))
+    asyncio.run(_call("DELETE", f"/v1/tokens/{in_path(token_id)}", None))
 
 
 async def _call(method: str, path: str, body: dict[str, object] | None) -> Any:

@@ -1,4 +1,4 @@
-"""Which of Postgres' errors mean: nothing was done, try again."""
+"""Which of Postgres' errors mean: nothing was done, try again; and which: it will not have us, try something else."""
 
 import asyncpg
 
@@ -35,3 +35,20 @@ def is_retryable(error: BaseException) -> bool:
         text = str(error)
         return "closed" in text or "closing" in text or "released" in text
     return isinstance(error, _RETRYABLE)
+
+
+def refusal(error: BaseException) -> str | None:
+    """What a person can do about a Postgres that refuses them for good, None for all other errors."""
+    match error:
+        case asyncpg.ClientConfigurationError():
+            return "the database's address is none: write it as postgresql://user:password@host:5432/database"
+        case asyncpg.UndefinedTableError():
+            return f"the database has not the tables that are needed ({error}): run `counterfoil migrate`"
+        case (
+            asyncpg.InvalidAuthorizationSpecificationError()
+            | asyncpg.InvalidCatalogNameError()
+            | asyncpg.InvalidSchemaNameError()
+            | asyncpg.InsufficientPrivilegeError()
+        ):
+            return f"Postgres refuses: {error}"
+    return None

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -150,3 +151,44 @@ async def test_the_schemas_whose_address_is_set_are_migrated(cli: CommandLine) -
     assert (await cli.done("migrate", **unset)).out == "ranking: nothing to do\n"
     assert "RANKING_DATABASE_URL" in await cli.refused("migrate", "ranking", **unset, RANKING_DATABASE_URL="")
     assert "_DATABASE_URL is set" in await cli.refused("migrate", **unset, RANKING_DATABASE_URL="")
+
+
+async def test_whatever_is_typed_the_refusal_is_one_line(cli: CommandLine) -> None:
+    await make_campaign(cli, "typed")
+    for count in ("s-1=²", "s-1=", "=5"):
+        assert "is not STORE_ID=COUNT" in await cli.refused("batch", "create", "typed", "--store", count)
+    for count in ("s-1=99999999999999999999999", "s-1=0"):
+        assert "allotments.0.count" in await cli.refused("batch", "create", "typed", "--store", count)
+    assert "There is no such batch" in await cli.refused("batch", "watch", "a b?c#d/e")
+    assert "There is no such campaign" in await cli.refused("campaign", "show", "a/b?c")
+    assert "is not a code" in await cli.refused("code", "\udcff")
+    assert "is no address to reach codegen at" in await cli.refused("campaign", "list", CODEGEN_URL="nonsense")
+
+
+async def test_of_a_thousand_bad_rows_the_first_are_named_and_the_others_counted(cli: CommandLine, tmp_path: Path) -> None:
+    file = tmp_path / "stores.csv"
+    file.write_text("id,name\n" + "".join(f"bad-{number},\n" for number in range(1_000)))
+    sentence = await cli.refused("stores", "put", file)
+    assert "19.name: row 20:" in sentence
+    assert "row 21:" not in sentence
+    assert "; and 980 more" in sentence
+
+
+async def test_a_file_that_cannot_be_written_is_no_system_that_is_away(cli: CommandLine, tmp_path: Path) -> None:
+    await make_campaign(cli, "files")
+    batch_id, _ = await make_codes(cli, "files", "files-1", 2)
+    nowhere = tmp_path / "nowhere" / "codes.csv"
+    sentence = await cli.refused("batch", "export", batch_id, "--out", nowhere)
+    assert sentence == f"counterfoil: {nowhere}: No such file or directory\n"
+    assert "No space left" in await cli.refused("batch", "export", batch_id, "--out", "/dev/full")
+
+
+async def test_a_database_that_refuses_is_one_line(cli: CommandLine) -> None:
+    url = cli.environment["CODEGEN_DATABASE_URL"]
+    stranger = urlsplit(url)._replace(netloc=f"nobody:secret@{urlsplit(url).netloc.rpartition('@')[2]}").geturl()
+    nowhere = urlsplit(url)._replace(path="/nowhere").geturl()
+    for command in (("migrate", "codegen"), ("token", "bootstrap")):
+        for address, why in ((stranger, "nobody"), (nowhere, '"nowhere" does not exist'), ("postgresql://u@h:port/x", "port")):
+            assert why in await cli.refused(*command, CODEGEN_DATABASE_URL=address)
+    empty = cli.environment["REDEMPTION_DATABASE_URL"]
+    assert "run `counterfoil migrate`" in await cli.refused("token", "bootstrap", CODEGEN_DATABASE_URL=empty)

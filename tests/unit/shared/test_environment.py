@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 from pydantic import Field
 
-from shared.environment import ServiceSettings, SettingsError, read_code_keys, read_settings, service_variable
+from shared.environment import (
+    ServiceSettings,
+    SettingsError,
+    postgres_address,
+    read_code_keys,
+    read_settings,
+    service_variable,
+)
 
 
 class ExampleSettings(ServiceSettings):
@@ -70,3 +77,28 @@ def test_a_key_file_that_is_no_text_is_said_in_a_sentence(tmp_path: Path) -> Non
     (tmp_path / "keys.json").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(SettingsError, match="not text in UTF-8"):
         read_code_keys({"CODE_KEYS_FILE": str(tmp_path / "keys.json")})
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgres://u@localhost/x",
+        "postgresql://u:p%2Fw@db.example:5432/x?sslmode=verify-full",
+        "postgresql://u:p@one:5432,two:5433,three/x",
+        "postgresql://u:p@[::1]:5432/x",
+        "postgresql://[::1]/x",
+        "postgresql:///x?host=/var/run/postgresql",
+    ],
+)
+def test_addresses_of_postgres(address: str) -> None:
+    assert postgres_address(address) == address
+
+
+@pytest.mark.parametrize(
+    "address", ["localhost:5432/x", "mysql://u@h/x", "postgresql://u:secret@h:port/x", "postgresql://u:sec/ret@h:5432/x"]
+)
+def test_what_is_no_address_of_postgres_is_refused_without_telling_it(address: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        read_settings(ExampleSettings, {**GOOD, "EXAMPLE_DATABASE_URL": address})
+    assert "EXAMPLE_DATABASE_URL" in str(refused.value)
+    assert "sec" not in str(refused.value)
