@@ -5,11 +5,16 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from shared.environment import KafkaConnection
 from tests.support.databases import Databases, drop_session
 from tests.support.servers import KAFKA_VARIABLE, POSTGRES_VARIABLE, session_kafka, session_postgres
 from tests.support.topics import FEW, own_topics
+
+settings.register_profile("counterfoil", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("counterfoil")
+"""How long an example takes says more of what else the machine does than of the code; benchmarks measure that."""
 
 
 @pytest.hookimpl(tryfirst=True)
