@@ -34,6 +34,7 @@ class PartitionReader:
         self._consumer = consumer
         self.assigned = assigned
         self._next: int | None = None
+        self._done = 0
         self._sought_at: float | None = None
         self._revoked: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._span: traces.BatchSpan | None = None
@@ -55,6 +56,7 @@ class PartitionReader:
     def seek(self, offset: int) -> None:
         """The next fetch starts at this offset."""
         self.lag.begin(offset)
+        self._done = offset
         self._sought_at = time.monotonic()
         self._seek(offset)
 
@@ -87,6 +89,7 @@ class PartitionReader:
 
         That is for lag and rule 19 alone: where a loop goes on is never read from it (rule 1), so nobody waits for it.
         """
+        self._done = offset
         self.lag.done(offset)
         self._end_span()
         self.uncommitted = offset
@@ -126,7 +129,19 @@ class PartitionReader:
                 self._seek(self._next or 0)
             else:
                 records: Sequence[Record] = fetched.get(self.assigned, [])
+                if not records:
+                    await self._pass_markers()
                 return records
+
+    async def _pass_markers(self) -> None:
+        """Where all records are done, so is what follows them and is none: markers of transactions, and aborted ones' records.
+
+        Else a partition whose last request came in a transaction would be behind for ever, and rule 19 would wait for it.
+        """
+        with clients.outside():
+            position = await self._consumer.position(self.assigned)
+        if self._next is not None and position > self._done >= self._next:
+            self.commit(position)
 
     async def _unless_revoked(self, work: Awaitable[Sequence[Record]]) -> Sequence[Record]:
         if self._revoked.done():

@@ -139,6 +139,32 @@ async def test_a_group_divides_partitions_and_takes_them_over(kafka: KafkaConnec
         assert await log.committed("g", REQUESTS.name) == {0: 50, 1: 51}
 
 
+async def test_a_partition_that_ends_with_a_transaction_is_done_to_its_end(kafka: KafkaConnection) -> None:
+    seen: list[int] = []
+
+    async def run(reader: PartitionReader) -> None:
+        reader.seek(0)
+        while True:
+            records = await reader.fetch(10, 0.1)
+            seen.extend(numbers(records))
+            if records:
+                reader.commit(records[-1].offset + 1)
+
+    async with clients.producer(kafka, transactional_id="platform") as producer:
+        async with producer.transaction():
+            await producer.send(kafka.physical(REQUESTS.name), b"7", partition=0)
+        await producer.begin_transaction()
+        await producer.send_and_wait(kafka.physical(REQUESTS.name), b"8", partition=1)
+        await producer.abort_transaction()
+    async with LogInspector(kafka) as log, running(PartitionGroup(kafka, topic=REQUESTS.name, group="g", run_partition=run)):
+
+        async def is_at_its_end() -> bool:
+            return await log.committed("g", REQUESTS.name) == await log.ends(REQUESTS.name) == {0: 2, 1: 2}
+
+        await poll_until(is_at_its_end, 30, what="both partitions to be done")
+    assert seen == [7]
+
+
 FAILURES = 4
 
 
