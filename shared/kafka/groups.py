@@ -212,6 +212,8 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             await self._run_partition(reader)
         except Retryable as error:
             log.warning("partition waits", topic=self._topic, partition=reader.partition, error=str(error))
+            if reader.works:
+                self._stopped.pop(reader.partition, None)
             return None
         except PartitionStopped as error:
             self._stopped[reader.partition] = error

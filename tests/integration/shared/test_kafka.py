@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
+from aiokafka.consumer.subscription_state import SubscriptionState
 
 from shared.contracts.topics import BATCHES, CAMPAIGNS, OUTCOMES, REQUESTS
 from shared.environment import KafkaConnection
@@ -163,6 +164,23 @@ async def test_a_partition_that_ends_with_a_transaction_is_done_to_its_end(kafka
 
         await poll_until(is_at_its_end, 30, what="both partitions to be done")
     assert seen == [7]
+
+
+async def test_a_group_whose_loops_read_nothing_for_a_day_keeps_its_partitions(
+    kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+
+    async def run(reader: PartitionReader) -> None:
+        begun.append(reader.partition)
+        await reader.pause(3_600)
+
+    monkeypatch.setattr(SubscriptionState, "fetcher_idle_time", property(lambda _: 86_400.0))
+    group = PartitionGroup(kafka, topic=REQUESTS.name, group="g", run_partition=run)
+    async with running(group):
+        await poll_until(lambda: group.partitions == [0, 1])
+        await asyncio.sleep(3 * groups.HEARTBEAT_MILLISECONDS / 1_000)
+        assert (group.partitions, sorted(begun)) == ([0, 1], [0, 1])
 
 
 FAILURES = 4
