@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 from aiohttp import web
 
-from shared.web.pages import TOKEN_COOKIE, Pages, forget_token, keep_token
+from shared.web.pages import TOKEN_COOKIE, Pages, forget_token, keep_token, read_form, refuse_other_sites
 from shared.web.routes import Call, NoFields
 from shared.web.tokens import Principal, TokenDirectory
 
@@ -36,8 +36,7 @@ class Portal:
 
     async def sign_in(self, call: Call[Any, Any]) -> web.StreamResponse:
         """Keeps the token that a form sent, and goes on to the page."""
-        _refuse_other_origins(call.request)
-        form = await call.request.post()
+        form = await read_form(call.request)
         question = quote(str(form.get("question", ""))[:MOST_QUESTION_CHARACTERS], safe="=&%:+")
         token = str(form.get("token", "")).strip()[:MOST_TOKEN_CHARACTERS]
         principal: Principal | None = await self._tokens.authenticate(token, now=datetime.now(UTC)) if token else None
@@ -56,16 +55,7 @@ class Portal:
 
     async def sign_out(self, call: Call[Any, Any]) -> web.StreamResponse:
         """Forgets the token."""
-        _refuse_other_origins(call.request)
+        refuse_other_sites(call.request)
         response = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": "/"})
         forget_token(response)
         return response
-
-
-def _refuse_other_origins(request: web.Request) -> None:
-    """A form of another site may neither sign a reader in nor out.
-
-    Browsers say where a request comes from (Fetch Metadata); under our referrer policy they leave Origin as `null`.
-    """
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-        raise web.HTTPForbidden(reason="This form belongs to another site")

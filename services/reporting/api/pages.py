@@ -15,7 +15,7 @@ from services.reporting.domain.charts.base import NAMES_IN_WORDS
 from services.reporting.domain.periods import InvalidPeriod, local_day
 from services.reporting.handlers.selecting import NotThere, known_campaign, select
 from services.reporting.store.reading import FigureStore
-from shared.web.pages import TOKEN_COOKIE, Pages, csrf_of, forget_token, keep_token
+from shared.web.pages import TOKEN_COOKIE, Pages, csrf_of, forget_token, keep_token, read_form
 from shared.web.routes import Call, Route
 from shared.web.tokens import Principal, TokenDirectory
 
@@ -67,7 +67,7 @@ class HeadOffice:
         return self._pages.render(call.request, "head_office.html", {**values, **told})
 
     async def sign_in(self, call: Call[Any, Any]) -> web.Response:
-        form = await call.request.post()
+        form = await read_form(call.request)
         token, following = str(form.get("token", "")).strip(), str(form.get("next", "/"))
         if await self._principal(token) is None:
             values = {"problem": "This token is not known here, or may not see reports", "next": following}
@@ -77,7 +77,7 @@ class HeadOffice:
         return response
 
     async def sign_out(self, call: Call[Any, Any]) -> web.Response:
-        form = await call.request.post()
+        form = await read_form(call.request)
         token = call.request.cookies.get(TOKEN_COOKIE, "")
         response = _see_other("/")
         if form.get("csrf") == csrf_of(token):

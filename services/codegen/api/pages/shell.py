@@ -12,7 +12,7 @@ from services.codegen.api.answers import ADMIN, problem_of
 from services.codegen.domain.refusals import Refused
 from services.codegen.domain.stores import Unreadable
 from services.codegen.handlers.overview import OverviewHandlers
-from shared.web.pages import TOKEN_COOKIE, Pages, forget_token, keep_token
+from shared.web.pages import TOKEN_COOKIE, Pages, forget_token, keep_token, read_form, refuse_other_sites
 from shared.web.problems import Problem, from_validation, unreadable
 from shared.web.routes import Call, Fields, Handler, NoFields, Route
 from shared.web.tokens import Principal, TokenDirectory
@@ -86,7 +86,7 @@ class Shell:
         return handle
 
     async def sign_in(self, call: PageCall) -> web.StreamResponse:
-        form = await call.request.post()
+        form = await read_form(call.request)
         text = str(form.get("token", "")).strip()
         if not text.isascii() or not text.isprintable() or await self._admin(text) is None:
             return self._ask(call.request, "This is not a valid token with the scope admin.")
@@ -94,7 +94,8 @@ class Shell:
         keep_token(response, text, secure=is_secure(call.request))
         return response
 
-    async def sign_out(self, _call: PageCall) -> web.StreamResponse:
+    async def sign_out(self, call: PageCall) -> web.StreamResponse:
+        refuse_other_sites(call.request)
         response = web.Response(status=HTTPStatus.SEE_OTHER, headers={"Location": "/"})
         forget_token(response)
         return response
@@ -129,7 +130,7 @@ def part_route(method: str, path: str, handler: Handler) -> Route:
 
 async def form_of(call: PageCall) -> dict[str, str]:
     """The fields of a form that were filled in, without blanks around them."""
-    form = await call.request.post()
+    form = await read_form(call.request)
     found = {name: value.strip() for name, value in form.items() if isinstance(value, str)}
     return {name: value for name, value in found.items() if value}
 
