@@ -1,5 +1,6 @@
 """What callers hold on to: statuses, errors by field, pages, idempotency."""
 
+import re
 from typing import Any
 
 import pytest
@@ -183,3 +184,38 @@ async def test_the_documents_and_probes_need_no_token(codegen: Codegen) -> None:
     assert document["openapi"] == "3.1.0"
     validate(document)
     assert "/v1/batches/{batch_id}/codes.csv" in document["paths"]
+
+
+UNREADABLE_FORMS = {
+    "application/x-www-form-urlencoded": b"token=\xff\xfe",
+    "application/x-www-form-urlencoded; charset=nonsense": b"token=x",
+    "multipart/form-data": b"x",
+    "multipart/form-data; boundary=x": b"--x\r\nno header\r\n",
+}
+
+
+@pytest.mark.parametrize("content_type", UNREADABLE_FORMS)
+async def test_a_form_that_cannot_be_read_is_the_senders_fault(codegen: Codegen, content_type: str) -> None:
+    url, headers = codegen.service.url + "/session", {"Content-Type": content_type}
+    async with codegen.session.post(url, data=UNREADABLE_FORMS[content_type], headers=headers) as response:
+        assert (response.status, response.content_type) == (400, "application/problem+json")
+
+
+@pytest.mark.parametrize(("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 303), ("none", 303)])
+async def test_another_site_signs_nobody_in_or_out(codegen: Codegen, site: str, status: int) -> None:
+    for path in ("/session", "/session/end"):
+        url, form, headers = codegen.service.url + path, {"token": codegen.token}, {"Sec-Fetch-Site": site}
+        async with codegen.session.post(url, data=form, headers=headers, allow_redirects=False) as response:
+            assert (response.status, "Set-Cookie" in response.headers) == (status, status == 303)
+
+
+async def test_the_page_of_tokens_leads_to_all_of_them(codegen: Codegen, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("services.codegen.api.pages.lists.ROWS_SHOWN", 2)
+    for number in range(4):
+        await codegen.call("POST", "/v1/tokens", {"name": f"number {number}", "scopes": ["ops"]})
+    path, names = "/tokens", set()
+    for _ in range(3):
+        text = (await codegen.call("GET", path, headers={"Cookie": f"counterfoil_token={codegen.token}"})).text
+        names |= set(re.findall(r"<td>(number \d|first admin)</td>", text))
+        path = next(iter(re.findall(r'href="(/tokens\?cursor=\w+)"', text)), "")
+    assert (path, len(names)) == ("", 5)

@@ -15,6 +15,7 @@ from services.codegen.handlers.audit import AuditHandlers
 from services.codegen.handlers.overview import OverviewHandlers
 from services.codegen.handlers.stores import StoreHandlers
 from services.codegen.handlers.tokens import TokenHandlers
+from shared.web.pages import read_form
 from shared.web.routes import Route
 
 ROWS_SHOWN: Final = 200
@@ -40,7 +41,7 @@ class ListPages:
         page, refusing = self._shell.page, self._shell.refusing
         return [
             page_route("GET", "/stores", page(self.stores), query=StoreSearch),
-            page_route("GET", "/tokens", page(self.tokens)),
+            page_route("GET", "/tokens", page(self.tokens), query=PageQuery),
             page_route("GET", "/audit", page(self.audit), query=PageQuery),
             page_route("GET", "/dead-letters", page(self.dead_letters)),
             part_route("PUT", "/pages/stores", refusing(self.put_stores)),
@@ -66,8 +67,17 @@ class ListPages:
         )
 
     async def tokens(self, call: PageCall) -> web.Response:
-        shown = await self._tokens.page("", ROWS_SHOWN)
-        return await self._shell.render(call, "tokens.html", title="Tokens", current="/tokens", tokens=shown)
+        found = await self._tokens.page(after(call.query), ROWS_SHOWN + 1)
+        tokens, cursor = page_of(found, ROWS_SHOWN, lambda token: token.id)
+        return await self._shell.render(
+            call,
+            "tokens.html",
+            title="Tokens",
+            current="/tokens",
+            tokens=tokens,
+            is_first=call.query.cursor is None,
+            next_cursor=cursor,
+        )
 
     async def audit(self, call: PageCall) -> web.Response:
         found = await self._audit.page(before_number(call.query), ROWS_SHOWN + 1, None, None)
@@ -91,7 +101,7 @@ class ListPages:
         )
 
     async def put_stores(self, call: PageCall) -> web.Response:
-        form = await call.request.post()
+        form = await read_form(call.request)
         file = form.get("file")
         if not isinstance(file, web.FileField):
             raise Unreadable("Choose a CSV file first")
