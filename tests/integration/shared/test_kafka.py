@@ -261,14 +261,19 @@ async def test_a_partition_that_was_mended_is_no_longer_told_as_stopped(
     kafka: KafkaConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(groups, "STOPPED_RETRY_SECONDS", 0.5)
-    mended = False
+    mended = away = False
+    waited: set[int] = set()
 
     async def run(reader: PartitionReader) -> None:
         if reader.partition == 0 and not mended:
             raise PartitionStopped("it is torn.", "counterfoil positions skip")
+        if away:
+            waited.add(reader.partition)
+            raise Retryable("Postgres is away")
         reader.seek(0)
-        while True:
+        while not away:
             await reader.fetch(10, 0.1)
+        raise Retryable("Postgres is away")
 
     group = PartitionGroup(kafka, topic=REQUESTS.name, group="g", run_partition=run)
     async with running(group):
@@ -276,6 +281,9 @@ async def test_a_partition_that_was_mended_is_no_longer_told_as_stopped(
         mended = True
         await poll_until(lambda: not group.stopped)
         assert group.partitions == [0, 1]
+        away = True
+        await poll_until(lambda: waited == {0, 1})
+        assert not group.stopped, "a loop that waits for Postgres is not one that waits for an operator"
 
 
 async def test_a_place_that_the_log_does_not_hold_is_said(kafka: KafkaConnection) -> None:
