@@ -23,6 +23,11 @@ STOPPED_RETRY_SECONDS: Final = 10.0
 HEARTBEAT_MILLISECONDS: Final = 1_000
 """A member learns of a rebalance with its next heartbeat; the client's own three seconds would leave partitions idle."""
 
+UNREAD_MILLISECONDS: Final = 100 * 365 * 86_400_000
+"""How long a member stays in the group without reading: for good. The client's own five minutes would end a group whose loops
+read nothing because they need nothing (ranking takes what its boards have counted) or because their database is away; and no
+loop would be left whose reading lets the client join again."""
+
 COMMIT_SECONDS: Final = 0.2
 COMMIT_WAIT_SECONDS: Final = 2.0
 
@@ -81,6 +86,7 @@ class PartitionGroup(ConsumerRebalanceListener):  # type: ignore[misc]
             **{
                 "group_id": self._connection.physical(self._group),
                 "heartbeat_interval_ms": HEARTBEAT_MILLISECONDS,
+                "max_poll_interval_ms": UNREAD_MILLISECONDS,
                 **self._consumer_settings,
             },
         )
