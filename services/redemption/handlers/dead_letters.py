@@ -64,11 +64,14 @@ class DeadLetters:
         self._publisher = publisher
 
     async def list(self, *, start: int = 0) -> AsyncIterator[StoredDeadLetter]:
-        """The dead letters that the topic holds from a number on, oldest first, each origin once for each reason."""
-        seen: set[tuple[int, int, str]] = set()
+        """The dead letters that the topic holds from a number on, oldest first, each origin once for each reason.
+
+        Key and value are looked at too: a request topic that was made anew has other records at the same places.
+        """
+        seen: set[tuple[int, int, str, int]] = set()
         async for record in self._inspector.read(DEAD_LETTERS.name, _PARTITION, start):
             letter = _stored(record)
-            origin = (letter.origin_partition, letter.origin_offset, letter.reason)
+            origin = (letter.origin_partition, letter.origin_offset, letter.reason, hash((letter.key, letter.value)))
             if origin not in seen:
                 seen.add(origin)
                 yield letter

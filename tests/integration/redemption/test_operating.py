@@ -12,7 +12,7 @@ from services.redemption.handlers.codes import UnreadableBatch
 from services.redemption.store.errors import NotDurable
 from shared.contracts.codegen import BatchState
 from shared.contracts.redemption import OutcomeName
-from shared.contracts.topics import OUTCOMES, REQUESTS
+from shared.contracts.topics import DEAD_LETTERS, OUTCOMES, REQUESTS
 from shared.environment import read_settings
 from shared.kafka.records import NewRecord
 from shared.kafka.topics import add_partitions
@@ -45,6 +45,14 @@ async def test_a_record_with_neither_key_nor_value_is_a_dead_letter_as_others(wo
         (letter,) = [letter async for letter in commands.list()]
         assert (letter.key, letter.value, letter.reason) == (None, None, "EMPTY")
         assert await commands.replay([letter]) == 0
+
+
+async def test_a_dead_letter_of_a_topic_made_anew_is_no_repetition_of_one_before(world: World) -> None:
+    headers = [("reason", b"NOT_JSON"), ("origin_partition", b"0"), ("origin_offset", b"7")]
+    letters = [NewRecord(b"k", value, tuple(headers)) for value in (b"{", b"{", b"[1")]
+    await world.publisher.publish_batch(DEAD_LETTERS.name, 0, letters)
+    async with dead_letters(world.kafka) as commands:
+        assert [(letter.number, letter.value) async for letter in commands.list()] == [(0, b"{"), (2, b"[1")]
 
 
 async def test_partitions_may_be_added_while_it_runs(world: World, service: RunningService) -> None:
