@@ -14,7 +14,7 @@ from counterfoil.environment import CommandError, variable
 from deploy.local.access import grants
 from shared.contracts.topics import ALL_TOPICS, OUTCOMES, REQUESTS
 from shared.environment import KafkaSettings, postgres_address, read_settings
-from shared.kafka.access import grant
+from shared.kafka.access import GrantRefused, grant
 from shared.kafka.topics import ensure_topics
 from shared.postgres.migrations import migrate as run_migrations
 
@@ -85,6 +85,9 @@ def topics(
     typer.echo(f"made {', '.join(made)}" if made else "all topics were there")
     if with_grants:
         given = grants(platform or ())
-        asyncio.run(grant(settings.kafka, given))
+        try:
+            asyncio.run(grant(settings.kafka, given))
+        except GrantRefused as error:
+            raise CommandError(str(error)) from None
         users = sorted({one.user for one in given})
         typer.echo(f"{len(given)} grants are there, for the users {', '.join(users)}; none was taken away")

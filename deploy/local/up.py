@@ -22,7 +22,7 @@ from deploy.local.servers import KAFKA_VARIABLE, RunningServer, ensure_kafka, en
 from deploy.local.state import State, load_state, save_state
 from shared.contracts.topics import OUTCOMES, REQUESTS
 from shared.environment import KafkaConnection, SettingsError, kafka_connection
-from shared.kafka.access import grant
+from shared.kafka.access import GrantRefused, grant
 from shared.kafka.errors import Retryable
 from shared.kafka.topics import ensure_topics
 
@@ -149,7 +149,7 @@ async def _make_topics(connection: KafkaConnection, security: Security | None, e
         made = await ensure_topics(connection, partitions=wanted_partitions(environment))
         if security:
             await grant(connection, grants())
-    except Retryable as error:
+    except (Retryable, GrantRefused) as error:
         raise SetupFailed(f"The topics could not be made ({error}): see .run/logs/kafka.log, then run this again.") from error
     return made
 

@@ -48,10 +48,14 @@ class Grant:
     pattern: Pattern = Pattern.LITERAL
 
 
+class GrantRefused(Exception):  # noqa: N818 (what the broker did)
+    """The broker keeps no grants, or lets this user write none; the sentence says which."""
+
+
 async def grant(connection: KafkaConnection, grants: Iterable[Grant]) -> None:
     """Writes the grants, from any host. One that is there already is left as it is; none is taken away.
 
-    Raises KafkaError when the broker refuses one, and Retryable when it is not there.
+    Raises GrantRefused when the broker refuses one, and Retryable when it is not there.
     """
     with clients.outside():
         async with clients.admin(connection) as admin:
@@ -68,4 +72,5 @@ async def grant(connection: KafkaConnection, grants: Iterable[Grant]) -> None:
                 response = await admin._send_to_controller(request)  # noqa: SLF001 (the client has no public call for it)
                 for code, message in response.creation_responses:
                     if code:
-                        raise for_code(code)(f"{one}: {message}")
+                        what = f"{one.user} may {one.operation.name.lower()} {one.resource.name.lower()} {one.name}"
+                        raise GrantRefused(f"Kafka does not take the grant that {what}: {for_code(code).__name__}: {message}")

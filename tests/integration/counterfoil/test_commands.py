@@ -192,3 +192,10 @@ async def test_a_database_that_refuses_is_one_line(cli: CommandLine) -> None:
             assert why in await cli.refused(*command, CODEGEN_DATABASE_URL=address)
     empty = cli.environment["REDEMPTION_DATABASE_URL"]
     assert "run `counterfoil migrate`" in await cli.refused("token", "bootstrap", CODEGEN_DATABASE_URL=empty)
+
+
+async def test_a_kafka_that_keeps_no_grants_is_said_to_keep_none_rather_than_to_be_away(cli: CommandLine) -> None:
+    ended = await cli("topics", "--grants", "--platform", "platform-zork")
+    assert (ended.status, ended.out, ended.err.count("\n")) == (1, "all topics were there\n", 1)
+    assert "does not take the grant that" in ended.err
+    assert "away" not in ended.err
