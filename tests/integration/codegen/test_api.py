@@ -153,6 +153,16 @@ async def test_only_an_admin_may(codegen: Codegen) -> None:
     assert (await codegen.call("DELETE", "/v1/tokens/t-none")).status == 404
 
 
+async def test_who_has_no_cookie_is_asked_for_a_token_and_shown_nothing(codegen: Codegen) -> None:
+    await codegen.make_campaign("hidden-campaign")
+    asked = await codegen.call("GET", "/")
+    assert (asked.status, asked.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
+    assert "Your access token" in asked.text
+    assert "hidden-campaign" not in asked.text
+    refused = await codegen.call("POST", "/session", data={"token": "cf_wrong"})
+    assert (refused.status, "Set-Cookie" in refused.headers) == (401, False)
+
+
 @pytest.mark.parametrize("scope", ["root", "platform:", "store:a b", "platform:" + "x" * 33])
 async def test_a_scope_that_does_not_exist_is_refused(codegen: Codegen, scope: str) -> None:
     reply = await codegen.call("POST", "/v1/tokens", {"name": "x", "scopes": ["admin", scope]})

@@ -105,8 +105,10 @@ class Shell:
         return principal if principal is not None and principal.matches(ADMIN) else None
 
     def _ask(self, request: web.Request, problem: str | None) -> web.Response:
+        """The question for a token, a page like any other; a token that is refused is an error."""
         values = {"title": "Sign in", "problem": problem}
-        return self._pages.render(request, "sign_in.html", values, status=HTTPStatus.UNAUTHORIZED)
+        status = HTTPStatus.UNAUTHORIZED if problem else HTTPStatus.OK
+        return self._pages.render(request, "sign_in.html", values, status=status)
 
     async def _refused(self, call: PageCall, problem: Problem) -> web.Response:
         return await self.render(call, "refused.html", title="Not here", current="", status=problem.status, text=problem.detail)
