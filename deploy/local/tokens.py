@@ -23,6 +23,7 @@ PROBES: Final[Mapping[str, tuple[str, str]]] = {
 }
 REFUSED: Final = (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
 REACH_SECONDS: Final = 20.0
+ADMIN_ADVICE: Final = "set ADMIN_TOKEN to one that works, or start anew with `make clean`"
 
 
 def ensure_tokens(urls: Mapping[str, str], known: Mapping[str, str]) -> dict[str, str]:
@@ -53,9 +54,7 @@ def _wait_until_accepted(urls: Mapping[str, str], name: str, token: str) -> None
     while not _is_accepted(urls, name, token):
         if time.monotonic() > deadline:
             service, _ = PROBES[name]
-            advice = (
-                "set ADMIN_TOKEN to one that works, or start anew with `make clean`" if name == "ADMIN_TOKEN" else "try again"
-            )
+            advice = ADMIN_ADVICE if name == "ADMIN_TOKEN" else "try again"
             raise SetupFailed(f"{service} does not accept {name} after {REACH_SECONDS:.0f} s: {advice}.")
         time.sleep(POLL_SECONDS)
 

@@ -175,9 +175,13 @@ def _ensure_code_keys(path: Path, progress: Progress) -> None:
 
 def _bootstrap_admin_token(described: Mapping[str, str], progress: Progress) -> str:
     with progress.step("Tokens") as step:
-        token = _counterfoil(["token", "bootstrap"], described).strip().splitlines()[-1].strip()
+        try:
+            said = _counterfoil(["token", "bootstrap"], described)
+        except SetupFailed as error:
+            sentence = f"Neither the environment nor .run/env has ADMIN_TOKEN, and none can be made: {tokens.ADMIN_ADVICE}."
+            raise SetupFailed(sentence, error.log_lines) from error
         step.done("first admin token made")
-    return token
+    return said.strip().splitlines()[-1].strip()
 
 
 def _settings(backing: Backing, state: State, keys: Path) -> dict[str, dict[str, str]]:

@@ -124,6 +124,16 @@ def test_down_ends_to_the_last_process_and_up_comes_back_with_the_same_tokens(sy
     assert len(after["RANKING_PIDS"].split()) == 1
 
 
+def test_an_admin_token_that_is_lost_with_the_env_file_is_asked_for(system: LocalSystem) -> None:
+    before = system.up()
+    (system.run / "env").unlink()
+    result = system.call("up")
+    assert result.returncode == 1
+    assert "set ADMIN_TOKEN to one that works" in result.stderr.splitlines()[-1]
+    after = system.up(ADMIN_TOKEN=before["ADMIN_TOKEN"], CODE_KEYS_FILE=before["CODE_KEYS_FILE"])
+    assert {**after, "PLATFORM_TOKEN": "", "REPORTS_TOKEN": ""} == {**before, "PLATFORM_TOKEN": "", "REPORTS_TOKEN": ""}
+
+
 def test_a_service_that_cannot_start_ends_in_its_last_words_and_a_sentence(system: LocalSystem) -> None:
     system.call("down")
     result = system.call("up", LOG_LEVEL="shouting")
