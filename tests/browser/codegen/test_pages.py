@@ -78,7 +78,7 @@ async def test_a_code_is_looked_up_and_made_void_after_a_preview(admin: OpenBrow
     await page.keyboard.press("Enter")
     await expect(page.locator(".story .state")).to_have_text("issued")
     await opened.open("/voids")
-    await page.get_by_label("Or single codes").fill(text)
+    await page.get_by_label("Or single codes").fill(f" {text.replace('-', ' ')} \n\n")
     await page.get_by_label("Why?").fill("Misprint")
     await page.get_by_role("button", name="Preview").click()
     await page.get_by_role("button", name="Make 1 code void").click()

@@ -60,7 +60,10 @@ class CodePages:
 
 
 def _target(form: dict[str, str], *, without: str = "") -> dict[str, Any]:
-    """The fields of a void's body; `without` is one that an earlier preview left in the form."""
+    """The fields of a void's body; `without` is one that an earlier preview left in the form.
+
+    Codes are one a line: blanks within a line are within a code.
+    """
     form = {name: value for name, value in form.items() if name != without}
     body: dict[str, Any] = dict(form)
     for name in set(NUMBERS) & set(form):
@@ -68,5 +71,5 @@ def _target(form: dict[str, str], *, without: str = "") -> dict[str, Any]:
             raise wrong(name, "must be a whole number")
         body[name] = int(form[name])
     if "codes" in form:
-        body["codes"] = form["codes"].split()
+        body["codes"] = [line.strip() for line in form["codes"].splitlines() if line.strip()]
     return body
