@@ -240,7 +240,7 @@ def _web_app(settings: CodegenSettings, handlers: Handlers, tokens: TokenDirecto
     pages = Pages(HERE / "web", filters=FILTERS)
     return build_web_app(
         DESCRIPTION,
-        [*api_routes(handlers), *page_routes(handlers, pages, tokens)],
+        [*api_routes(handlers, tokens), *page_routes(handlers, pages, tokens)],
         tokens=tokens,
         readiness=readiness,
         unavailable=is_unavailable,

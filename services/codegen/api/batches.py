@@ -13,8 +13,9 @@ from services.codegen.api.answers import ADMIN, PageQuery, before_number, page_o
 from services.codegen.domain.batches import CODES_LIMIT, STORES_LIMIT, BatchOrder, BatchRow, BatchView, Plan, view_of
 from services.codegen.handlers.batches import BatchHandlers
 from shared.contracts.codegen import BatchState
-from shared.web.problems import unreadable
+from shared.web.problems import Problem, unreadable
 from shared.web.routes import Answer, Call, Fields, NoFields, Route, to_json
+from shared.web.tokens import TokenDirectory
 
 ONE_BATCH: Final = "/v1/batches/{batch_id}"
 LOOK_SECONDS: Final = 0.2
@@ -76,8 +77,9 @@ class BatchPage(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BatchRoutes:
-    def __init__(self, batches: BatchHandlers) -> None:
+    def __init__(self, batches: BatchHandlers, tokens: TokenDirectory) -> None:
         self._batches = batches
+        self._tokens = tokens
 
     def routes(self) -> list[Route]:
         return [*self._orders(), *self._one_batch(), *self._actions()]
@@ -207,15 +209,15 @@ class BatchRoutes:
         return view_of(await self._batches.resume(call.path["batch_id"], **_by(call)))
 
     async def progress(self, call: Call[BatchQuery, Any]) -> web.StreamResponse:
-        """Events `progress` with the batch as data; the last one is of a batch that rests."""
+        """Events `progress` with the batch as data; the last one is of a batch that rests. Broken off when the token ends."""
         view = await self._view(call.path["batch_id"], allotments=call.query.allotments)
         headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         response = web.StreamResponse(headers=headers)
         await response.prepare(call.request)
-        await self._stream(response, view, allotments=call.query.allotments)
+        await self._stream(response, view, call)
         return response
 
-    async def _stream(self, response: web.StreamResponse, view: BatchView, *, allotments: bool) -> None:
+    async def _stream(self, response: web.StreamResponse, view: BatchView, call: Call[BatchQuery, Any]) -> None:
         sent, quiet = b"", 0.0
         while True:
             data = to_json(view)
@@ -228,8 +230,10 @@ class BatchRoutes:
             if view.state in RESTING:
                 return
             await asyncio.sleep(LOOK_SECONDS)
+            if not self._tokens.holds(call.caller, now=datetime.now(UTC)):
+                raise Problem(HTTPStatus.UNAUTHORIZED, "This token has ended")
             quiet += LOOK_SECONDS
-            view = await self._view(view.id, allotments=allotments)
+            view = await self._view(view.id, allotments=call.query.allotments)
 
     async def _view(self, batch_id: str, *, allotments: bool) -> BatchView:
         batch: BatchRow = await self._batches.find(batch_id)

@@ -54,12 +54,12 @@ def page_routes(handlers: Handlers, pages: Pages, tokens: TokenDirectory) -> lis
     ]
 
 
-def api_routes(handlers: Handlers) -> list[Route]:
+def api_routes(handlers: Handlers, tokens: TokenDirectory) -> list[Route]:
     """Every route of the API."""
     return [
         *CampaignRoutes(handlers.campaigns).routes(),
         *StoreRoutes(handlers.stores).routes(),
-        *BatchRoutes(handlers.batches).routes(),
+        *BatchRoutes(handlers.batches, tokens).routes(),
         *ExportRoutes(handlers.exports).routes(),
         *VoidRoutes(handlers.voids, handlers.codes).routes(),
         *CodeRoutes(handlers.codes).routes(),

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import asyncpg
 import numpy as np
 import pytest
@@ -195,6 +196,22 @@ async def test_the_progress_is_streamed_until_the_batch_rests(codegen: Codegen) 
     assert seen[-1]["state"] == "published"
     assert [view["loaded"] for view in seen] == sorted(view["loaded"] for view in seen)
     assert any(0 < view["loaded"] < LARGE and view["rows_per_second"] > 0 for view in seen)
+
+
+async def test_the_progress_is_told_no_longer_than_the_token_is_good(codegen: Codegen, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(Loading, "claim_batch", nothing)
+    batch = await put_order(codegen, 30)
+    token = (await codegen.call("POST", "/v1/tokens", {"name": "guest", "scopes": ["admin"]})).json
+    headers = {"Authorization": f"Bearer {token['token']}"}
+    async with codegen.session.get(f"{codegen.service.url}/v1/batches/{batch['id']}/progress", headers=headers) as response:
+        assert await response.content.readline() == b"event: progress\n"
+        assert (await codegen.call("DELETE", f"/v1/tokens/{token['id']}")).status == 204
+        with pytest.raises(aiohttp.ClientError):
+            async with asyncio.timeout(10):
+                await response.content.read()
 
 
 async def test_a_missing_or_wrong_key_stops_the_service_with_a_sentence(codegen: Codegen) -> None:
