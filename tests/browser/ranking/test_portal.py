@@ -95,6 +95,7 @@ async def test_a_closed_day_shows_its_seal_and_hash(
         await expect(page.locator("#seal")).to_contain_text("Certified. This result is final.", timeout=20_000)
         _, certificate = await reader.get("/v1/campaigns/spring/certificates", window="day")
         await expect(page.locator("#seal code")).to_have_text(certificate["hash"])
+        await expect(page.locator("#mine-gap")).to_have_text("1 short of متجر الألعاب")
         await topics.outcomes(1, [redeemed("s-6", datetime.now(UTC) - timedelta(days=1))])
         await page.locator("#seal summary").click(timeout=20_000)
         await expect(page.locator("#seal li")).to_have_text("Last: 1 certified, 2 now (+1)")

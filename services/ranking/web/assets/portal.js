@@ -148,6 +148,12 @@
     }
   }
 
+  /** Whether no redemption of now counts any more: the window is over, or the campaign. */
+  function isOver({ certified, period }) {
+    const ends = [period?.ends_at, campaign()?.ends_at].filter(Boolean).map((moment) => new Date(moment));
+    return Boolean(certified) || ends.some((moment) => moment <= new Date());
+  }
+
   function drawMine(standing) {
     find("mine-name").replaceChildren(named(standing.store_name));
     const rank = find("mine-rank");
@@ -158,12 +164,13 @@
       rank.replaceChildren(number.format(standing.rank), element("small", { textContent: ` of ${number.format(standing.total)}` }), moved);
     }
     const rows = [...standing.rows, ...(state.board?.rows ?? [])];
-    find("mine-gap").replaceChildren(...gapSentence(standing, rows, shown.by));
+    const gap = () => gapSentence(standing, rows, shown.by, isOver(standing));
+    find("mine-gap").replaceChildren(...gap());
     find("mine-facts").textContent = factsSentence(standing);
     if (standing.rows.length) {
       drawRows(find("neighbours"), standing.rows, { by: shown.by, mark: shown.store, caption: "My neighbours", empty: "" });
     } else find("neighbours").replaceChildren();
-    if (state.lastRank !== null && standing.rank !== state.lastRank) find("told").replaceChildren(rankSentence(standing), ...gapSentence(standing, rows, shown.by));
+    if (state.lastRank !== null && standing.rank !== state.lastRank) find("told").replaceChildren(rankSentence(standing), ...gap());
     state.lastRank = standing.rank;
   }
 

@@ -10,14 +10,16 @@
   /** A store's name kept apart from the sentence around it, whichever way it is written. */
   const named = (name) => element("bdi", { textContent: name });
 
-  /** How many more are needed, and whom they reach (of the rows that are known): nodes and texts. */
-  function gapSentence({ rank, gap_to_next: gap }, rows, by) {
+  /** How many more are needed, and whom they reach (of the rows that are known): nodes and texts. Once the window is over, they were. */
+  function gapSentence({ rank, gap_to_next: gap }, rows, by, over) {
     if (gap === undefined) return [];
-    if (rank === 1) return ["Nobody is ahead."];
+    if (rank === 1) return [over ? "Nobody was ahead." : "Nobody is ahead."];
+    if (over && (rank === null || gap === null)) return [rank === null ? "This store was not ranked." : "The next rank was out of reach."];
     if (gap === null && rank === null) return [by === "rate" ? NOT_BY_RATE : NOT_HERE];
     if (gap === null) return ["The next rank is out of reach with the codes handed out."];
     if (rank === null) return [`${number.format(gap)} more to be ranked`];
     const ahead = rows.filter((row) => row.rank < rank).sort((one, other) => one.position - other.position).at(-1);
+    if (over) return [`${number.format(gap)} short of `, ahead ? named(ahead.store_name) : "the next rank"];
     if (!ahead) return [`${number.format(gap)} more to the next rank`];
     return [`${number.format(gap)} more to catch up with `, named(ahead.store_name)];
   }
