@@ -63,6 +63,13 @@ def test_codes_that_are_expected_to_run_out_are_told_beside_the_days() -> None:
     expect_words_apart(chart)
 
 
+def test_codes_of_a_campaign_that_is_over_are_not_told_as_left() -> None:
+    rows = [{"day": LAST, "accepted": 100, "reopened": 0}]
+    ended = replace(SCENE, campaign=replace(SCENE.campaign, ends_at=SCENE.now))
+    chart = burn_down(ended, rows, {LAST - timedelta(days=7): 900}, LAST - timedelta(days=9), LAST, LAST)
+    assert chart.heading.headline == "800 codes were left when the campaign ended"
+
+
 def expect_words_apart(chart: AnyChart) -> None:
     root = ET.fromstring(to_svg(draw(chart, LIGHT)))
     boxes = [box_of(text) for text in root.findall(f".//{SVG}text")]

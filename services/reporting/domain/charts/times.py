@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Final, assert_never
 
 from services.reporting.domain import words
+from services.reporting.domain.campaigns import State
 from services.reporting.domain.charts.base import ChartName, Heading, Scene
 from services.reporting.domain.periods import days_between
 
@@ -225,8 +226,12 @@ def burn_down(
         left += changes.get(day, 0) - gone.get(day, 0)
         values.append(max(0, left))
     pace = sum(gone.get(day, 0) for day in days[-7:]) / min(7, len(days))
-    expected = max(0, round(values[-1] - pace * (ends_on - last).days)) if ends_on > last and values[-1] else None
+    over = scene.campaign.state(scene.now) in (State.ENDED, State.ARCHIVED)
+    expected = max(0, round(values[-1] - pace * (ends_on - last).days)) if ends_on > last and values[-1] and not over else None
     headline = f"{words.counted(values[-1], 'code is', 'codes are')} left" if values[-1] else "No code is left"
+    if over:
+        left_over = words.counted(values[-1], "code was", "codes were") if values[-1] else "No code was"
+        headline = f"{left_over} left when the campaign ended"
     if not any(changes.values()):
         headline = "No codes were published yet"
     elif expected is not None:

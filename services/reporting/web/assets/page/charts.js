@@ -11,7 +11,7 @@ function drawChart(plot, name, chart) {
   if (!chart.rows.length || !chart.rows.some((row) => row.slice(1).some((value) => typeof value === "number" && value !== 0))) {
     const empty = document.createElement("p");
     empty.className = "empty";
-    empty.textContent = "Nothing to show yet. It fills as soon as codes are redeemed.";
+    empty.textContent = name === "outcomes" ? "Nothing to show: every request was good." : "Nothing to show yet. It fills as soon as codes are redeemed.";
     plot.append(empty);
     return;
   }
