@@ -3,7 +3,6 @@
 import base64
 import os
 import subprocess
-import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -170,17 +169,12 @@ def settings_text(at: KafkaPorts, data: Path, security: Security | None) -> str:
 
 def wait_until_started(program: Program, pid: int) -> None:
     """Returns when the broker's log says that it serves."""
-    deadline = time.monotonic() + START_SECONDS
-    while STARTED not in program.log_file.read_bytes():
-        if processes.living(program.pid_file) != pid:
-            raise processes.died(program)
-        if time.monotonic() > deadline:
-            raise SetupFailed(
-                f"Kafka (process {pid}) does not serve after {START_SECONDS:.0f} s: see {program.log_file}, "
-                "or end it with `make down` and try again.",
-                processes.last_lines(program.log_file),
-            )
-        time.sleep(processes.POLL_SECONDS)
+    if not processes.says_within(program, pid, STARTED, START_SECONDS):
+        raise SetupFailed(
+            f"Kafka (process {pid}) does not serve after {START_SECONDS:.0f} s: see {program.log_file}, "
+            "or end it with `make down` and try again.",
+            processes.last_lines(program.log_file),
+        )
 
 
 def new_cluster_id() -> str:

@@ -8,7 +8,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -161,17 +160,12 @@ def start_postgres(program: Program, files: PostgresFiles, *, ends_with_us: bool
 
 def wait_until_started(program: Program, pid: int) -> None:
     """Returns when the server's log says that it takes connections."""
-    deadline = time.monotonic() + START_SECONDS
-    while STARTED not in program.log_file.read_bytes():
-        if processes.living(program.pid_file) != pid:
-            raise processes.died(program)
-        if time.monotonic() > deadline:
-            raise SetupFailed(
-                f"Postgres (process {pid}) takes no connections after {START_SECONDS:.0f} s: see {program.log_file}, "
-                "and run this again when it does.",
-                processes.last_lines(program.log_file),
-            )
-        time.sleep(processes.POLL_SECONDS)
+    if not processes.says_within(program, pid, STARTED, START_SECONDS):
+        raise SetupFailed(
+            f"Postgres (process {pid}) takes no connections after {START_SECONDS:.0f} s: see {program.log_file}, "
+            "and run this again when it does.",
+            processes.last_lines(program.log_file),
+        )
 
 
 def superuser_url(files: PostgresFiles, port: int, database: str = "postgres") -> str:

@@ -163,6 +163,18 @@ def last_lines(log_file: Path) -> tuple[str, ...]:
         return ()
 
 
+def says_within(program: Program, pid: int, words: bytes, seconds: float) -> bool:
+    """Waits for words in the program's log; False when they do not come in time. Raises SetupFailed when the process dies."""
+    deadline = time.monotonic() + seconds
+    while words not in program.log_file.read_bytes():
+        if living(program.pid_file) != pid:
+            raise died(program)
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
+
+
 def died(program: Program) -> SetupFailed:
     """The failure to raise when the process of the program's pid file is gone."""
     pid_text = program.pid_file.read_text().split("\n", 1)[0] if program.pid_file.exists() else ""
