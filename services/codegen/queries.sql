@@ -49,12 +49,16 @@ SELECT * FROM campaigns WHERE id > $1 ORDER BY id LIMIT $2;
 -- Whether a batch of the campaign is published; its time zone is frozen from then on (rule 18).
 SELECT EXISTS (SELECT FROM batches WHERE campaign_id = $1 AND state = 'published');
 
+-- name: hold_lists
+-- One list of stores is taken at a time: two that add the same store would both find that it is not there.
+SELECT pg_advisory_xact_lock(hashtextextended('codegen.stores', 0));
+
 -- name: lock_stores
 -- Those of the named stores that are there, held in id order so that two lists cannot wait for each other.
 SELECT * FROM stores WHERE id = ANY ($1::text[]) ORDER BY id FOR UPDATE;
 
 -- name: insert_stores
--- Adds stores, numbered in the order of the list. Raises a unique violation when one was added meanwhile.
+-- Adds stores, numbered in the order of the list. None was added meanwhile: the caller holds lists.
 INSERT INTO stores (id, name, chain, region, country, peer_group, hidden, test, paused, revision, updated_at)
 SELECT id, name, chain, region, country, peer_group, hidden, test, paused, revision, $2
 FROM jsonb_to_recordset($1) AS s (place int, id text, name text, chain text, region text, country text, peer_group text,

@@ -154,6 +154,7 @@ def newest(values: Iterable[Any]) -> list[Any]:
 
 
 async def _adopt_stores(session: Session, stores: Sequence[Store], now: datetime) -> int:
+    await session.stores.hold_lists()
     kept = await session.stores.lock_stores([store.id for store in stores])
     new = [store for store in stores if store.id not in kept]
     changed = [store for store in stores if store.id in kept and kept[store.id].revision < store.revision]

@@ -31,6 +31,7 @@ class StoreHandlers:
     async def put(self, stores: Sequence[Store], *, actor: str, now: datetime) -> StoresPut:
         """Adds and replaces stores; the other services know of them when it returns. The same list again changes nothing."""
         async with self._database.transaction() as session:
+            await session.stores.hold_lists()
             known = await session.stores.lock_stores([store.id for store in stores])
             done, ids = await _put(session, known, stores, actor=actor, now=now)
         await self._announcements.wait(ids)

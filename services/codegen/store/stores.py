@@ -20,6 +20,9 @@ class Stores:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
 
+    async def hold_lists(self) -> None:
+        await self._connection.execute(queries.hold_lists)
+
     async def lock_stores(self, ids: Sequence[str]) -> Mapping[str, Store]:
         rows = await self._connection.fetch(queries.lock_stores, list(ids))
         return {row["id"]: _store(row) for row in rows}

@@ -1,5 +1,6 @@
 """What callers hold on to: statuses, errors by field, pages, idempotency."""
 
+import asyncio
 import re
 from typing import Any
 
@@ -161,6 +162,14 @@ async def test_who_has_no_cookie_is_asked_for_a_token_and_shown_nothing(codegen:
     assert "hidden-campaign" not in asked.text
     refused = await codegen.call("POST", "/session", data={"token": "cf_wrong"})
     assert (refused.status, "Set-Cookie" in refused.headers) == (401, False)
+
+
+async def test_lists_of_the_same_new_stores_may_come_at_once(codegen: Codegen) -> None:
+    lists = [[{"id": f"s-{number}", "name": f"From {place}"} for number in range(50)] for place in range(8)]
+    replies = await asyncio.gather(*(codegen.call("PUT", "/v1/stores", rows) for rows in lists))
+    assert [reply.status for reply in replies] == [200] * 8
+    assert sum(reply.json["created"] for reply in replies) == 50
+    assert {store["revision"] for store in (await codegen.call("GET", "/v1/stores")).json["items"]} == {8}
 
 
 @pytest.mark.parametrize("scope", ["root", "platform:", "store:a b", "platform:" + "x" * 33])
