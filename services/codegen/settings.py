@@ -18,7 +18,7 @@ class CodegenSettings(ServiceSettings):
         default=5.0, ge=2, le=600, description="A batch whose worker was not heard of for so long is taken over"
     )
     codegen_acknowledge_seconds: float = Field(
-        default=15.0, gt=0, le=120, description="How long an answer waits for Kafka to take what it announces"
+        default=15.0, gt=0, le=120, description="How long an answer waits while Kafka takes nothing of what it announces"
     )
     codegen_words: str = Field(
         default="1", description="Version of the list of words that new codes must not hold; none for none"

@@ -33,14 +33,17 @@ class Announcements:
         self._nudge()
 
     async def wait(self, ids: Sequence[int]) -> None:
-        """Returns when Kafka has them all. Raises NotYet when it does not within the time; they will be sent later."""
+        """Returns when Kafka has them all. Raises NotYet when it takes none for the time; they will be sent later."""
         if not ids:
             return
         self._nudge()
-        pause = FIRST_LOOK_SECONDS
+        pause, left = FIRST_LOOK_SECONDS, len(ids)
         try:
-            async with asyncio.timeout(self._timeout_seconds):
-                while await self._waiting(ids):
+            async with asyncio.timeout(self._timeout_seconds) as limit:
+                while waiting := await self._waiting(ids):
+                    if waiting < left:
+                        left = waiting
+                        limit.reschedule(asyncio.get_running_loop().time() + self._timeout_seconds)
                     await asyncio.sleep(pause)
                     pause = min(pause * 1.5, LONGEST_LOOK_SECONDS)
         except TimeoutError:

@@ -1,5 +1,6 @@
 """Rule 21: what is committed reaches its topic, in order, whatever dies in between; rule 25: ranges before codes."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
@@ -82,6 +83,21 @@ async def test_an_answer_waits_for_the_acknowledgement_and_says_when_there_is_no
     monkeypatch.undo()
     assert (await codegen.call("PATCH", "/v1/campaigns/spring", {"paused": True})).status == 200
     assert [campaign.revision for campaign in await values(kafka, CAMPAIGNS.name, Campaign)] == [1, 2]
+
+
+async def test_an_answer_waits_as_long_as_kafka_goes_on_taking_its_records(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send_some = Relaying.send_some
+
+    async def slowly(self: Relaying) -> int:
+        await asyncio.sleep(0.3)
+        return await send_some(self)
+
+    codegen = await start(codegen_acknowledge_seconds=1.0)
+    monkeypatch.setattr("services.codegen.handlers.relaying.RECORDS_AT_A_TIME", 1)
+    monkeypatch.setattr(Relaying, "send_some", slowly)
+    assert len(await codegen.make_stores(6)) == 6
 
 
 async def test_asking_again_waits_for_what_the_first_time_did_not_see_acknowledged(
