@@ -633,16 +633,27 @@ WHERE pair.ledger <> pair.totals
 
 -- name: identity_of_ranking
 -- Where the last all-time standing that ranking published for a store is not the score of the facts. Stores of which ranking
--- said nothing yet are left out.
+-- said nothing yet are left out. Ranking tells scores now and then: what was decided in the last five minutes may be missing.
 WITH last AS (
     SELECT DISTINCT ON (campaign_id, store_id) campaign_id, store_id, score
     FROM standings WHERE board = 'all/all/count' ORDER BY campaign_id, store_id, day DESC
 ), summed AS (
     SELECT campaign_id, store_id, sum(accepted - reversed) AS score FROM store_totals WHERE store_id <> '' GROUP BY 1, 2
+), apart AS (
+    SELECT campaign_id, store_id, last.score AS told, coalesce(summed.score, 0) AS score
+    FROM last LEFT JOIN summed USING (campaign_id, store_id)
+    WHERE last.score <> coalesce(summed.score, 0)
 )
-SELECT campaign_id, store_id, NULL AS batch_id, 'score of ranking' AS what, last.score AS ledger, coalesce(summed.score, 0) AS totals
-FROM last LEFT JOIN summed USING (campaign_id, store_id)
-WHERE last.score <> coalesce(summed.score, 0)
+SELECT campaign_id, store_id, NULL AS batch_id, 'score of ranking' AS what, told AS ledger, score AS totals
+FROM apart AS a
+WHERE abs(told - score) > (
+    SELECT count(*) FROM ledger AS l
+    WHERE l.campaign_id = a.campaign_id AND l.store_id = a.store_id AND l.occurred_at >= now() - interval '4 days'
+        AND l.decided_at >= now() - interval '5 minutes'
+) + (
+    SELECT count(*) FROM reversals AS r
+    WHERE r.campaign_id = a.campaign_id AND r.store_id = a.store_id AND r.decided_at >= now() - interval '5 minutes'
+)
 
 -- name: note_comparison
 -- Keeps how many figures differed at the last comparison.

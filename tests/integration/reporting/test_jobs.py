@@ -155,6 +155,20 @@ async def test_a_broken_identity_raises_the_alert(pool: asyncpg.Pool, folded: Hi
     assert await kept_differences(pool) > 0
 
 
+async def test_a_score_that_ranking_has_not_told_yet_is_no_difference(pool: asyncpg.Pool, folded: History) -> None:
+    score = await pool.fetchval("SELECT sum(accepted - reversed)::bigint FROM store_totals WHERE store_id = 's-0000'")
+    await pool.execute(WRONG_STANDING.replace("9999", str(score - 2)))
+    moved = """UPDATE ledger SET decided_at = now(), occurred_at = now() - redeemed.place * interval '1 minute'
+        FROM (SELECT redemption_id, row_number() OVER (ORDER BY redemption_id) AS place FROM ledger WHERE store_id = 's-0000'
+            AND NOT EXISTS (SELECT FROM reversals AS r WHERE r.redemption_id = ledger.redemption_id) LIMIT 2) AS redeemed
+        WHERE ledger.redemption_id = redeemed.redemption_id"""
+    await pool.execute("SELECT ensure_month(now()::date, ''), ensure_month((now() - interval '1 day')::date, '')")
+    assert await pool.execute(moved) == "UPDATE 2"
+    assert not [d for d in await CareStore(pool).differences() if d.what == "score of ranking"]
+    await pool.execute("UPDATE ledger SET decided_at = now() - interval '1 hour' WHERE decided_at > now() - interval '1 hour'")
+    assert [d.store_id for d in await CareStore(pool).differences() if d.what == "score of ranking"] == ["s-0000"]
+
+
 async def test_maintenance_and_retention_keep_the_figures(pool: asyncpg.Pool, folded: History) -> None:
     care = CareStore(pool)
     assert "December 2026" in await maintain(care, NOW)
