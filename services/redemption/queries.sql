@@ -116,6 +116,10 @@ SELECT
      FROM (SELECT platform, starts_at, sum(requests) AS requests, sum(unknown) AS unknown
            FROM platform_tallies WHERE starts_at BETWEEN $9 AND $10 GROUP BY platform, starts_at) AS t) AS tallies
 
+-- name: lock_guessers
+-- Holds, in key order, players whose failed attempts are to be judged and added to.
+SELECT hold_guessers($1, $2)
+
 -- name: lock_player_counters
 -- Makes the rows that are missing and locks all, in key order, so that two loops cannot wait for each other.
 INSERT INTO player_counters AS c (campaign_id, platform, player_id, redeemed)

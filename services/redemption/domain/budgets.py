@@ -68,6 +68,28 @@ class Attempts:
         ]
         return max((wait for wait in waits if wait is not None), default=None)
 
+    def room_again_at(self, now: int, budgets: Budgets) -> int | None:
+        """When (milliseconds) one more failed attempt of this time fits, None when it does.
+
+        Partitions are decided beside each other, so later attempts may be known already: with them, too, no minute and no day
+        may hold more than the budget.
+        """
+        waits = [
+            self._room_again_at(now, budgets.attempts_per_minute, MINUTE_MILLISECONDS),
+            self._room_again_at(now, budgets.attempts_per_day, DAY_MILLISECONDS),
+        ]
+        return max((wait for wait in waits if wait is not None), default=None)
+
+    def _room_again_at(self, now: int, allowed: int, window: int) -> int | None:
+        times, place = self._times, bisect_right(self._times, now)
+        for first in range(min(place, len(times) - allowed), max(place - allowed, 0) - 1, -1):
+            earliest, latest = times[first], times[first + allowed - 1]
+            if now - earliest >= window:
+                return None
+            if max(latest, now) - min(earliest, now) < window:
+                return earliest + window
+        return None
+
     def _free_again_at(self, now: int, allowed: int, window: int) -> int | None:
         until_now = bisect_right(self._times, now)
         within = until_now - bisect_right(self._times, now - window)
@@ -138,6 +160,11 @@ class Guesses:
         """When (milliseconds) a player whose budget is spent may try again."""
         attempts = self._attempts.get(player)
         return attempts.free_again_at(at, self._budgets) if attempts is not None else None
+
+    def room_again_at(self, player: PlayerKey, at: int) -> int | None:
+        """When (milliseconds) one more failed attempt fits into the player's budget; None when it does."""
+        attempts = self._attempts.get(player)
+        return attempts.room_again_at(at, self._budgets) if attempts is not None else None
 
     def is_open(self, platform: str, at: int) -> bool:
         return self._breakers.is_open(platform, at)

@@ -124,12 +124,13 @@ class Decider:
             guesses.failed(player, at, unknown=False)
             return self._reject(received, stamp, OutcomeName.MALFORMED_CODE)
         free_at = guesses.free_again_at(player, at)
+        if free_at is None and state is CodeState.ISSUED:
+            guesses.passed(request.platform, at)
+            return None
+        free_at = free_at or guesses.room_again_at(player, at)
         if free_at is not None:
             wait = seconds_until(datetime.fromtimestamp(free_at / 1000, UTC), stamp.decided_at)
             return self._reject(received, stamp, OutcomeName.RATE_LIMITED, retry_after=wait)
-        if state is CodeState.ISSUED:
-            guesses.passed(request.platform, at)
-            return None
         masked = guesses.is_open(request.platform, at)
         guesses.failed(player, at, unknown=True)
         if masked:

@@ -47,6 +47,7 @@ class Decided:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Locks:
+    guessers: frozenset[PlayerKey]
     slots: frozenset[PlayerSlot]
     campaigns: frozenset[str]
 
@@ -131,16 +132,17 @@ class _Attempt:
     def locks_for_next(self) -> _Locks:
         """What this attempt has touched and the next one locks first."""
         changed = self._decisions.player_changes if self._decisions else {}
-        before = self._locks or _Locks(slots=frozenset(), campaigns=frozenset())
+        before = self._locks or _Locks(guessers=frozenset(), slots=frozenset(), campaigns=frozenset())
         campaigns = {r.reading.batch.campaign_id for r in self._batch if r.reading.batch is not None}
         return _Locks(
+            guessers=before.guessers.union(self._decisions.attempts if self._decisions else ()),
             slots=before.slots.union(self._slots, changed),
             campaigns=before.campaigns | campaigns | frozenset(self._decisions.campaign_changes if self._decisions else ()),
         )
 
     async def _lock(self, transaction: LedgerTransaction, counting: Counting) -> LockedCounts:
         assert self._locks is not None
-        locked = await transaction.lock_counters(self._locks.slots, self._locks.campaigns, counting)
+        locked = await transaction.lock_counters(self._locks.guessers, self._locks.slots, self._locks.campaigns, counting)
         self._deciding.learned |= locked.counting
         return locked
 

@@ -93,9 +93,11 @@ class LedgerTransaction:
         )
 
     async def lock_counters(
-        self, slots: Collection[PlayerSlot], campaigns: Collection[str], counting: Counting
+        self, guessers: Collection[PlayerKey], slots: Collection[PlayerSlot], campaigns: Collection[str], counting: Counting
     ) -> LockedCounts:
-        """Locks players, then campaigns, and starts to count what the campaigns' limits newly need."""
+        """Locks who guesses, then players, then campaigns, and starts to count what the campaigns' limits newly need."""
+        if guessers:
+            await self._connection.execute(QUERIES.lock_guessers, *columns.keys(guessers, 2))
         if slots:
             await self._connection.execute(QUERIES.lock_player_counters, *columns.keys(slots, 3))
         ids = texts(sorted(campaigns))
@@ -237,7 +239,7 @@ def _rows(decisions: Decisions, facts: Facts, counting: Counting, limits: Limits
         first.source.epoch,
         columns.redemptions(decisions.redemptions),
         columns.reversals(decisions.reversals),
-        columns.attempts(decisions.attempts),
+        columns.attempts(decisions.attempts, facts.attempts),
         budgets.attempts_kept,
         columns.tallies(decisions.tallies),
         columns.players_begun(decisions.player_changes, facts.player_counts),

@@ -1,6 +1,8 @@
 """Requests on Kafka to outcomes on Kafka, on the real servers."""
 
+import asyncio
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -224,6 +226,16 @@ async def test_guessing_spends_the_players_budget(world: World) -> None:
     assert good.outcome is OutcomeName.RATE_LIMITED
     assert 1 <= (good.retry_after or 0) <= 60
     assert other.outcome is OutcomeName.REDEEMED
+
+
+@pytest.mark.partitions(6)
+async def test_guesses_on_all_partitions_at_once_spend_one_budget(world: World) -> None:
+    """A code is its record's key by advice, so a guesser's records are on all partitions."""
+    for player in ("guesser", "another"):
+        guesses = [redeem(f"{player}-{n}", code_of(500_000 + n), player_id=player) for n in range(30)]
+        outcomes = await asyncio.gather(*(world.decide(*guesses[n::6], partition=n) for n in range(6)))
+        counts = Counter(outcome.outcome for of_partition in outcomes for outcome in of_partition)
+        assert counts == {OutcomeName.UNKNOWN_CODE: 10, OutcomeName.RATE_LIMITED: 20}
 
 
 async def test_the_breaker_masks_unknown_codes_and_lets_good_ones_pass(world: World) -> None:
