@@ -48,6 +48,7 @@ from shared.kafka.groups import PartitionGroup
 from shared.kafka.inspecting import LogInspector
 from shared.kafka.publishing import Publisher
 from shared.lifecycle import RunningService, background, is_unavailable
+from shared.postgres.watching import DatabaseWatch
 from shared.telemetry.readiness import Readiness
 from shared.web.application import ServiceDescription, build_web_app, serving
 from shared.web.pages import Pages
@@ -107,9 +108,8 @@ async def running(settings: CodegenSettings, ring: KeyRing | None = None) -> Asy
         overview = OverviewHandlers(database, ends)
         completeness = Completeness(database, ends)
         handlers = _handlers(settings, database, ring, announcements, marks, overview, completeness, on_cpu)
-        dead_after = settings.codegen_worker_dead_after_seconds
-        loader = Loader(database, ring, on_cpu=on_cpu, nudge=relay.nudge, dead_after_seconds=dead_after)
-        readiness = _readiness(follower, relay, group, completeness)
+        watch = DatabaseWatch(database.ping)
+        readiness = _readiness(follower, relay, group, completeness, watch)
         app = _web_app(settings, handlers, tokens, readiness)
         url = await stack.enter_async_context(serving(app, host=settings.host, port=settings.port))
         tasks = {
@@ -117,7 +117,8 @@ async def running(settings: CodegenSettings, ring: KeyRing | None = None) -> Asy
             "relay": relay.run,
             "completeness": completeness.run,
             "outcomes": group.run,
-            "worker": Worker(loader, handlers.batches).run,
+            "worker": _worker(settings, database, ring, relay, handlers, on_cpu).run,
+            "database": watch.run,
             "sealing": lambda: seal_audit_log(handlers.audit),
         }
         await stack.enter_async_context(background(tasks))
@@ -260,6 +261,14 @@ async def _check_keys(database: Database, ring: KeyRing) -> None:
         raise SettingsError(f"CODE_KEYS_FILE: {error}") from None
 
 
+def _worker(
+    settings: CodegenSettings, database: Database, ring: KeyRing, relay: Relay, handlers: Handlers, on_cpu: OnCpu
+) -> Worker:
+    dead_after = settings.codegen_worker_dead_after_seconds
+    loader = Loader(database, ring, on_cpu=on_cpu, nudge=relay.nudge, dead_after_seconds=dead_after)
+    return Worker(loader, handlers.batches)
+
+
 def _following_tokens(settings: CodegenSettings, announcements: Announcements) -> tuple[TopicFollower, TokenDirectory]:
     tokens = TokenDirectory(
         refresh=lambda: _read_tokens(follower, announcements), age_seconds=lambda: follower.seconds_since_end(TOKENS.name)
@@ -276,7 +285,9 @@ async def _read_tokens(follower: TopicFollower, announcements: Announcements) ->
         await follower.read_to_end(TOKENS.name, as_of=time.monotonic())
 
 
-def _readiness(follower: TopicFollower, relay: Relay, group: PartitionGroup, completeness: Completeness) -> Readiness:
+def _readiness(
+    follower: TopicFollower, relay: Relay, group: PartitionGroup, completeness: Completeness, database: DatabaseWatch
+) -> Readiness:
     readiness = Readiness()
     readiness.add(
         "tokens", lambda: None if follower.seconds_since_end() < 30 else "tokens have not been read to their end lately"
@@ -284,4 +295,5 @@ def _readiness(follower: TopicFollower, relay: Relay, group: PartitionGroup, com
     readiness.add("relay", relay.problem)
     readiness.add("register", completeness.problem)
     readiness.add("outcomes", lambda: "; ".join(str(stop) for stop in group.stopped.values()) or None)
+    readiness.add("postgres", database.problem)
     return readiness

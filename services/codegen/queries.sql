@@ -1,5 +1,9 @@
 -- Every statement of codegen's store. The schema is the connection's search_path.
 
+-- name: ping
+-- Answers when Postgres does.
+SELECT 1;
+
 -- name: find_campaign
 -- One campaign, by id.
 SELECT * FROM campaigns WHERE id = $1;

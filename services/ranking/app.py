@@ -26,7 +26,7 @@ from services.ranking.handlers.folding import Folder
 from services.ranking.handlers.live import LiveBoards
 from services.ranking.handlers.recounting import CannotRecount, Rebuilt, Verification
 from services.ranking.handlers.standings import StandingsPublisher
-from services.ranking.jobs import DatabaseWatch, certify_regularly, publish_standings, refresh_boards, watch_readiness
+from services.ranking.jobs import certify_regularly, publish_standings, refresh_boards, watch_readiness
 from services.ranking.settings import RankingSettings
 from services.ranking.store.certificates import CertificateStore
 from services.ranking.store.rebuilding import RebuildRunning, RebuildStore
@@ -38,6 +38,7 @@ from shared.kafka.inspecting import LogInspector
 from shared.kafka.publishing import Publisher
 from shared.lifecycle import RunningService, background, is_unavailable, run_service
 from shared.postgres.connections import open_pool
+from shared.postgres.watching import DatabaseWatch
 from shared.telemetry.readiness import Readiness
 from shared.web.application import ServiceDescription, build_web_app, serving
 from shared.web.pages import Pages
@@ -91,7 +92,8 @@ async def running(settings: RankingSettings) -> AsyncIterator[RunningService]:
         certificates = Certificates(certificate_store, boards)
         late = timedelta(hours=settings.ranking_late_hours)
         certifier = Certifier(certificate_store, boards, certificates, inspector, late=late)
-        database, readiness = DatabaseWatch(scores.ping), Readiness()
+        database = DatabaseWatch(scores.ping, meanwhile="scores are kept in memory")
+        readiness = Readiness()
         watch_readiness(readiness, boards=boards, reference=reference, group=group, database=database)
 
         await stack.enter_async_context(background({"reference": reference.run}))

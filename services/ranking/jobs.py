@@ -1,8 +1,8 @@
-"""What runs by itself: making the boards again after changes, and looking whether Postgres is there."""
+"""What runs by itself: making the boards again after changes, certifying, telling standings; and when ranking is ready."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,7 +15,7 @@ from shared.kafka.errors import Retryable
 from shared.kafka.following import TopicFollower
 from shared.kafka.groups import PartitionGroup
 from shared.lifecycle import is_unavailable
-from shared.postgres.errors import is_retryable
+from shared.postgres.watching import DatabaseWatch
 from shared.telemetry import metrics
 from shared.telemetry.readiness import Readiness
 
@@ -25,7 +25,6 @@ IDLE_REFRESH_SECONDS: Final = 5.0
 REST_FACTOR: Final = 2.0
 """A refresh is followed by at least this many times its own duration for everything else."""
 
-PING_SECONDS: Final = 2.0
 STANDINGS_SECONDS: Final = 1.0
 LATE_SECONDS: Final = 30.0
 
@@ -80,29 +79,6 @@ async def publish_standings(standings: StandingsPublisher, *, leads: Callable[[]
             await standings.publish_changes()
         except Retryable as error:
             log.warning("standings wait", error=str(error))
-
-
-class DatabaseWatch:
-    """Knows whether Postgres answered lately."""
-
-    def __init__(self, ping: Callable[[], Awaitable[None]]) -> None:
-        self._ping = ping
-        self._problem: str | None = None
-
-    async def run(self) -> None:
-        """Asks every two seconds until it is cancelled."""
-        while True:
-            try:
-                await self._ping()
-                self._problem = None
-            except Exception as error:
-                if not is_retryable(error):
-                    raise
-                self._problem = f"Postgres does not answer ({type(error).__name__}); scores are kept in memory meanwhile"
-            await asyncio.sleep(PING_SECONDS)
-
-    def problem(self) -> str | None:
-        return self._problem
 
 
 def watch_readiness(

@@ -43,6 +43,7 @@ from shared.kafka.groups import PartitionGroup
 from shared.kafka.inspecting import LogInspector
 from shared.kafka.publishing import Publisher
 from shared.lifecycle import RunningService, background, is_unavailable, run_service
+from shared.postgres.watching import DatabaseWatch
 from shared.telemetry.readiness import Readiness
 from shared.web.application import ServiceDescription, build_web_app, serving
 from shared.web.pages import Pages
@@ -132,10 +133,11 @@ async def running(settings: RedemptionSettings) -> AsyncIterator[RunningService]
         group = request_group(kafka, loop, session_timeout_milliseconds=settings.redemption_session_timeout_milliseconds)
         lookups = Lookups(ledger.pool)
         submitting = Submitting(requests_publisher, waiters, wait_seconds=settings.redemption_outcome_wait_seconds)
-        readiness = _readiness(knowledge.follower, group)
+        database = DatabaseWatch(lookups.ping)
+        readiness = _readiness(knowledge.follower, group, database)
         web_app = _web_app(settings, knowledge, lookups, submitting=submitting, readiness=readiness)
         async with (
-            background(_tasks(group, lookups, waiters, _budgets(settings))),
+            background({"database": database.run, **_tasks(group, lookups, waiters, _budgets(settings))}),
             waiters,
             serving(web_app, host=settings.host, port=settings.port) as url,
         ):
@@ -257,7 +259,7 @@ async def _read_tokens(follower: TopicFollower) -> None:
         await follower.read_to_end(TOKENS.name, as_of=time.monotonic())
 
 
-def _readiness(follower: TopicFollower, group: PartitionGroup) -> Readiness:
+def _readiness(follower: TopicFollower, group: PartitionGroup, database: DatabaseWatch) -> Readiness:
     readiness = Readiness()
 
     def reference() -> str | None:
@@ -270,4 +272,5 @@ def _readiness(follower: TopicFollower, group: PartitionGroup) -> Readiness:
 
     readiness.add("reference", reference)
     readiness.add("partitions", partitions)
+    readiness.add("postgres", database.problem)
     return readiness

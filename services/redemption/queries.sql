@@ -11,6 +11,10 @@ SELECT current_setting('synchronous_commit') AS synchronous_commit, current_sett
 SELECT set_config('enable_hashjoin', 'off', false), set_config('enable_mergejoin', 'off', false),
        set_config('enable_seqscan', 'off', false), set_config('plan_cache_mode', 'force_generic_plan', false)
 
+-- name: ping
+-- Answers when Postgres does.
+SELECT 1
+
 -- name: read_place
 -- A partition's place.
 SELECT partition, epoch, position, version, outbox, last_key_hash, last_timestamp, last_source

@@ -31,6 +31,7 @@ FETCH_BYTES: Final = 4 * 1024 * 1024
 
 MEASURE_SECONDS: Final = 0.5
 STALE_SECONDS: Final = 60.0
+UNMEASURED_SECONDS: Final = 15.0
 
 FOLDED: Final = metrics.counter("reporting_folded_total", "Records folded, without repeats", ("topic",))
 FOLD_SECONDS: Final = metrics.seconds("reporting_fold_seconds", "From records in hand to their commit", ("topic",))
@@ -111,7 +112,7 @@ def folding_problem(outcomes: PartitionGroup, board: FreshnessBoard) -> str | No
     """Why figures are not to be relied on, None when they are. Lag is no problem: every answer says how old it is."""
     if outcomes.stopped:
         return "; ".join(f"partition {partition}: {stop}" for partition, stop in sorted(outcomes.stopped.items()))
-    if board.measured_at is None or (datetime.now(UTC) - board.measured_at).total_seconds() > STALE_SECONDS:
+    if board.measured_at is None or (datetime.now(UTC) - board.measured_at).total_seconds() > UNMEASURED_SECONDS:
         return "Kafka or Postgres did not answer lately, so it is not known how old the figures are"
     return None
 

@@ -20,7 +20,9 @@ from services.codegen.store.tokens import Tokens
 from services.codegen.store.voids import Voids
 from shared.postgres.connections import hold, open_pool
 from shared.postgres.halted import end_halted
+from shared.postgres.queries import Queries
 
+queries = Queries.beside(__file__)
 SCHEMA = "codegen"
 
 
@@ -47,6 +49,10 @@ class Database:
 
     def __init__(self, pool: asyncpg.Pool) -> None:
         self._pool = pool
+
+    async def ping(self) -> None:
+        """Returns when Postgres answers."""
+        await self._pool.execute(queries.ping)
 
     @asynccontextmanager
     async def transaction(self, *, brief: bool = False) -> AsyncIterator[Session]:

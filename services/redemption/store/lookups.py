@@ -19,6 +19,10 @@ class Lookups:
     def __init__(self, pool: Any) -> None:
         self._pool = pool
 
+    async def ping(self) -> None:
+        """Returns when Postgres answers."""
+        await self._pool.execute(QUERIES.ping)
+
     async def entry_of_event(self, platform: str, event_id: str) -> LedgerEntry | None:
         """The accepted redemption of an event, with its reversal."""
         facts = await self._facts(serials=(), events=((platform, event_id),), at=0)

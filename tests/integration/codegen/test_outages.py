@@ -128,6 +128,12 @@ async def test_a_postgres_that_goes_away_in_the_middle_is_waited_for(own_server:
         await poll_until(under_way, 30, every_seconds=0.02, what="a block being loaded")
         await asyncio.to_thread(own_server.stop)
         assert (await codegen.call("GET", f"/v1/batches/{batch_id}")).status == 503
+
+        async def told() -> bool:
+            reply = await codegen.call("GET", "/readyz")
+            return reply.status == 503 and "Postgres does not answer" in reply.text
+
+        await poll_until(told, what="the reason in /readyz")
         await restart(own_server, codegen)
         await codegen.until(batch_id, "published", seconds=120)
         assert await count_codes(codegen) == CODES
