@@ -19,7 +19,7 @@ from deploy.local.security import Security
 
 USUAL_PORT: Final = 19092
 USUAL_CONTROLLER_PORT: Final = 19093
-START_SECONDS: Final = 60.0
+START_SECONDS: Final = 120.0
 STARTED: Final = b"Kafka Server started"
 HEAP: Final = "-Xmx512m"
 QUICK_START: Final = "-XX:TieredStopAtLevel=1"

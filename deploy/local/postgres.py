@@ -25,7 +25,7 @@ from deploy.local.processes import Account, Program
 USUAL_PORT: Final = 15432
 FIRST_WITH_BUILTIN_LOCALE: Final = 17
 SUPERUSER: Final = "postgres"
-START_SECONDS: Final = 60.0
+START_SECONDS: Final = 120.0
 STARTED: Final = b"ready to accept connections"
 STOP_SIGNAL: Final = signal.SIGINT
 """Ends sessions at once and the server in good order; SIGTERM would wait for clients."""
