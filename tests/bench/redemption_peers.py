@@ -181,7 +181,7 @@ def _outcome(request: dict[str, Any], done: str) -> bytes:
 async def main(way: str) -> None:
     servers, prefix = os.environ["KAFKA_BOOTSTRAP_SERVERS"], os.environ["KAFKA_TOPIC_PREFIX"]
     ledger = await asyncpg.connect(os.environ["DATABASE_URL"], server_settings={"search_path": "redemption"})
-    await ledger.execute(f"{TABLE}; {RULED_TABLES}")
+    await ledger.execute(f"SELECT pg_advisory_xact_lock(1); {TABLE}; {RULED_TABLES}")
     consumer = AIOKafkaConsumer(
         f"{prefix}game.redemptions.v1",
         bootstrap_servers=servers,
