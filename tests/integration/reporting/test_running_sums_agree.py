@@ -203,3 +203,29 @@ async def fold_in_portions(
         read += portion
         if after_each is not None:
             await after_each(read)
+
+
+async def test_a_campaign_that_came_after_the_last_analyze_is_not_read_for_each_of_its_notes(pool: asyncpg.Pool) -> None:
+    """Hundred thousand players and some thousand notes, as of a demo that is played twice, took longer than any answer may."""
+    fill = "INSERT INTO campaign_players SELECT $1, 'zork', 'p-' || n, 1 FROM generate_series(1, 5_000) AS n"
+    async with pool.acquire() as connection:
+        await connection.execute(fill, "known")
+        await connection.execute("ANALYZE campaign_players, player_changes")
+        async with connection.transaction():
+            await connection.execute(fill, "new")
+            await connection.execute(
+                "INSERT INTO player_changes SELECT 'new', 'zork', 'p-' || n, -1 FROM generate_series(1, 500) AS n"
+            )
+            before = await _rows_read(connection)
+            assert await connection.fetchval("SELECT players_of('new')") == -500
+            assert await _rows_read(connection) - before <= 1_000
+
+
+async def _rows_read(connection: asyncpg.pool.PoolConnectionProxy) -> int:
+    """Rows of campaign_players that the transaction has read, by an index or without."""
+    return int(
+        await connection.fetchval(
+            "SELECT coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0) FROM pg_stat_xact_user_tables"
+            " WHERE relid = 'campaign_players'::regclass"
+        )
+    )
