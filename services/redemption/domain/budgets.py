@@ -149,12 +149,14 @@ class Breakers:
 class Guesses:
     """Attempts and breakers while a batch is decided: what was known before, and what the batch adds."""
 
-    __slots__ = ("_attempts", "_breakers", "_budgets")
+    __slots__ = ("_attempts", "_breakers", "_budgets", "guessers")
 
     def __init__(self, attempts: Mapping[PlayerKey, Iterable[int]], tallies: Iterable[Tally], budgets: Budgets) -> None:
         self._budgets = budgets
         self._attempts = {player: Attempts(times, budgets.attempts_kept) for player, times in attempts.items()}
         self._breakers = Breakers(tallies, budgets)
+        self.guessers: set[PlayerKey] = set()
+        """Whose guesses were let through, because their budgets were not spent."""
 
     def free_again_at(self, player: PlayerKey, at: int) -> int | None:
         """When (milliseconds) a player whose budget is spent may try again."""
@@ -180,6 +182,8 @@ class Guesses:
         if attempts is None:
             attempts = self._attempts[player] = Attempts((), self._budgets.attempts_kept)
         attempts.add(at)
+        if unknown:
+            self.guessers.add(player)
 
     @property
     def new_attempts(self) -> dict[PlayerKey, Sequence[int]]:

@@ -99,6 +99,7 @@ class Decider:
             campaign_changes=self._counts.campaigns,
             store_changes=self._counts.stores,
             attempts=self._guesses.new_attempts,
+            guessers=self._guesses.guessers,
             tallies=self._guesses.new_tallies,
             last_source=last_source,
         )

@@ -1,6 +1,6 @@
 """What is known before a batch is decided, and what has to be written after."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.redemption.domain.budgets import Tally
@@ -59,5 +59,7 @@ class Decisions:
     campaign_changes: Mapping[str, Change]
     store_changes: Mapping[StoreSlot, Change]
     attempts: Mapping[PlayerKey, Sequence[int]]
+    guessers: Collection[PlayerKey]
+    """Those of the attempts' players some of whose attempts were let through because their budgets were not spent."""
     tallies: Sequence[Tally]
     last_source: Source | None

@@ -135,7 +135,7 @@ class _Attempt:
         before = self._locks or _Locks(guessers=frozenset(), slots=frozenset(), campaigns=frozenset())
         campaigns = {r.reading.batch.campaign_id for r in self._batch if r.reading.batch is not None}
         return _Locks(
-            guessers=before.guessers.union(self._decisions.attempts if self._decisions else ()),
+            guessers=before.guessers.union(self._decisions.guessers if self._decisions else ()),
             slots=before.slots.union(self._slots, changed),
             campaigns=before.campaigns | campaigns | frozenset(self._decisions.campaign_changes if self._decisions else ()),
         )

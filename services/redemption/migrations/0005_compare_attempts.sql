@@ -1,5 +1,6 @@
--- Failed attempts of one player that come in on several partitions at once spend one budget: a batch's are added only where those
--- that it was decided on are still all. Loops that add to one player's wait for each other at a row that holds none, of partition -1.
+-- Guesses of one player that come in on several partitions at once spend one budget: those that were let through count only where
+-- the attempts that this was decided on are still all. Loops wait for each other at a row of the player that holds none, of
+-- partition -1. (Codes that are malformed spend the budget too, but nothing is decided by it; who sends many holds nobody up.)
 CREATE FUNCTION hold_guessers(platforms text, players text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO failed_attempts AS f (platform, player_id, partition, times, last_at)
@@ -35,4 +36,4 @@ BEGIN
         times = (SELECT array_agg(at ORDER BY at) FROM (
             SELECT at FROM unnest(f.times || excluded.times) AS every (at) ORDER BY at DESC LIMIT kept) AS last);
 END $$;
-COMMENT ON FUNCTION add_attempts IS 'Adds failed attempts (milliseconds, one row each) to what is remembered of their players on a partition, and keeps the last of each; each loop has rows of its own. Then the players once more, each with the sum of the times that the batch was decided on: who finds another sum decides again.';
+COMMENT ON FUNCTION add_attempts IS 'Adds failed attempts (milliseconds, one row each) to what is remembered of their players on a partition, and keeps the last of each; each loop has rows of its own. Then the players whose guesses were let through, each with the sum of the times that this was decided on: who finds another sum decides again.';

@@ -58,16 +58,20 @@ def reversals(entries: Collection[LedgerEntry]) -> str | None:
     return msgspec.json.encode([_reversal(entry) for entry in entries]).decode() if entries else None
 
 
-def attempts(of_players: Mapping[PlayerKey, Sequence[int]], known: Mapping[PlayerKey, Sequence[int]]) -> Columns:
-    """The attempts, then their players with the sum of the times that were known of each, by which a change is seen."""
+def attempts(
+    of_players: Mapping[PlayerKey, Sequence[int]],
+    guessers: Collection[PlayerKey],
+    known: Mapping[PlayerKey, Sequence[int]],
+) -> Columns:
+    """The attempts, then the guessers among their players with the sum of the times that were known, to see changes by."""
     if not of_players:
         return None
     rows = [(platform, player, at) for (platform, player), times in of_players.items() for at in times]
     return (
         *keys([(platform, player) for platform, player, _ in rows], 2),
         numbers([at for _, _, at in rows]),
-        *keys(of_players, 2),
-        numbers([sum(known.get(player, ())) for player in of_players]),
+        *keys(guessers, 2),
+        numbers([sum(known.get(player, ())) for player in guessers]),
     )
 
 

@@ -239,7 +239,7 @@ def _rows(decisions: Decisions, facts: Facts, counting: Counting, limits: Limits
         first.source.epoch,
         columns.redemptions(decisions.redemptions),
         columns.reversals(decisions.reversals),
-        columns.attempts(decisions.attempts, facts.attempts),
+        columns.attempts(decisions.attempts, decisions.guessers, facts.attempts),
         budgets.attempts_kept,
         columns.tallies(decisions.tallies),
         columns.players_begun(decisions.player_changes, facts.player_counts),
