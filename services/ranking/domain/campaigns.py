@@ -6,7 +6,7 @@ it is asked for, and from then on refreshed with the others.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Final
 
 import numpy as np
@@ -20,9 +20,6 @@ from services.ranking.domain.tables import Adjustment, Table, TableName
 
 UNREAD_REFRESHES: Final = 2_400
 """What was not read for this many refreshes (some minutes of changes) is dropped, and made again when it is asked for."""
-
-EMPTY_BEFORE: Final = timedelta(days=366)
-"""Nothing was redeemed before a campaign was entered; windows of so long before are certified as empty, older ones are not."""
 
 TableKey = tuple[Period, Scope, Measure]
 
@@ -137,10 +134,9 @@ class CampaignBoards:
         return self.local_days.day_of(self.facts.starts_at)
 
     @property
-    def first_day_to_certify(self) -> date:
-        """The campaign's first day, but no more than a year before it was entered, or before its first day with a count."""
-        earliest = min([self.local_days.day_of(self.facts.created_at - EMPTY_BEFORE), *self._scores.days[:1]])
-        return max(self.first_day, earliest)
+    def days_counted(self) -> Sequence[date]:
+        """The days of which something was counted, in order."""
+        return self._scores.days
 
     @property
     def last_day(self) -> date:

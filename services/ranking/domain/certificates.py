@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
+from typing import Final
 
 import msgspec
 import numpy as np
@@ -19,6 +20,9 @@ from services.ranking.domain.campaigns import CampaignBoards
 from services.ranking.domain.kept import Frozen
 from services.ranking.domain.roster import Roster, StoreFacts, StoreIndex
 from services.ranking.domain.scores import NEVER_US, DayScore
+
+EMPTY_BEFORE: Final = timedelta(days=366)
+"""Nothing was redeemed before a campaign was entered; windows of so long before are certified as empty, older ones are not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +60,7 @@ class CertifiedRow:
 
 def windows_due(campaign: CampaignBoards, now: datetime, late: timedelta) -> Iterator[tuple[Period, datetime]]:
     """The windows of a campaign that ended at least `late` ago, each with the moment since when it is due, oldest first."""
-    first = campaign.first_day_to_certify
+    first = _first_day(campaign)
     last = min(campaign.last_day, campaign.today(now))
     due = [(campaign.bounds(period)[1] + late, period) for period in _windows(first, last)]
     if campaign.today(now) > campaign.last_day:
@@ -101,6 +105,12 @@ def freeze(scores: Sequence[CertifiedScore], index: StoreIndex) -> Frozen:
         counts.reached_at_us[number] = microseconds_of(one.score.reached_at)
         counts.issued[number] = one.issued
     return Frozen(roster=Roster(index, (one.facts for one in scores)), counts=counts)
+
+
+def _first_day(campaign: CampaignBoards) -> date:
+    """The campaign's first day, but no more than a year before it was entered, or before its first day with a count."""
+    entered = campaign.local_days.day_of(campaign.facts.created_at - EMPTY_BEFORE)
+    return max(campaign.first_day, min([entered, *campaign.days_counted[:1]]))
 
 
 def _windows(first: date, last: date) -> Iterator[Period]:
