@@ -1,7 +1,7 @@
 """The leaderboard over HTTP, from outcomes on a real topic."""
 
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from shared.contracts.codegen import BatchState
@@ -46,13 +46,13 @@ async def test_a_row_says_all_that_the_contract_promises(kafka: KafkaConnection,
 async def test_every_window_scope_and_measure_can_be_asked_for(
     kafka: KafkaConnection, database: Database, topics: Topics
 ) -> None:
-    now = datetime.now(UTC)
-    await topics.outcomes(0, [redeemed("s-1", now - timedelta(days=days)) for days in range(40)])
+    today = datetime.now(ZoneInfo(ZONE)).date()
+    noons = [datetime.combine(today - timedelta(days=days), time(12), ZoneInfo(ZONE)).astimezone(UTC) for days in range(1, 40)]
+    await topics.outcomes(0, [redeemed("s-1", at) for at in (datetime.now(UTC), *noons)])
     await topics.outcomes(1, [redeemed("s-2"), redeemed("s-2"), redeemed("s-3")])
     async with ranking(kafka, await database("ranking")) as reader:
         assert await reader.scores(window="all") == {"s-1": 40, "s-2": 2, "s-3": 1}
         assert await reader.scores(window="day") == {"s-2": 2, "s-1": 1, "s-3": 1}
-        today = datetime.now(ZoneInfo(ZONE)).date()
         assert (await reader.scores(window="week"))["s-1"] == today.isoweekday()
         assert (await reader.scores(window="month"))["s-1"] == today.day
         long_ago = (today - timedelta(days=20)).isoformat()
