@@ -5,14 +5,14 @@ it is asked for, and from then on refreshed with the others.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date
 from typing import Final
 
 import numpy as np
 
 from services.ranking.domain.boards import Board, Counts, Measure, rank_all, ranks_alone, ranks_by_key, within
-from services.ranking.domain.calendar import ONE_DAY, ONE_MICROSECOND, LocalDays, Period, Window, period_before, period_of
+from services.ranking.domain.calendar import ONE_DAY, Period, Window, period_before
+from services.ranking.domain.campaign_windows import CampaignFacts, CampaignWindows
 from services.ranking.domain.kept import BestRanks, Frozen, KeptBoard, KeptFrozen, KeptRanks, KeptTable
 from services.ranking.domain.roster import OVERALL, Roster, Scope, StoreFacts
 from services.ranking.domain.scores import CampaignScores, DayTotals, Integers
@@ -24,24 +24,11 @@ UNREAD_REFRESHES: Final = 2_400
 TableKey = tuple[Period, Scope, Measure]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CampaignFacts:
-    """What ranking needs to know of a campaign; its window is half-open."""
-
-    id: str
-    name: str
-    time_zone: str
-    starts_at: datetime
-    ends_at: datetime
-    created_at: datetime
-
-
-class CampaignBoards:
-    """The boards of one campaign."""
+class CampaignBoards(CampaignWindows):
+    """The boards of one campaign, in its windows."""
 
     def __init__(self, facts: CampaignFacts, roster: Roster) -> None:
-        self.facts = facts
-        self.local_days = LocalDays(facts.time_zone)
+        super().__init__(facts)
         self._roster = roster
         self._scores = CampaignScores(roster.index)
         self._issued_by_batch: dict[str, Mapping[str, int]] = {}
@@ -59,10 +46,7 @@ class CampaignBoards:
         self._best = BestRanks()
 
     def update(self, facts: CampaignFacts) -> None:
-        """Takes changed facts. The zone does not change once codes are out (`protocol.md`, rule 18)."""
-        if facts.time_zone != self.facts.time_zone:
-            self.local_days = LocalDays(facts.time_zone)
-        self.facts = facts
+        super().update(facts)
         self._facts_changes += 1
 
     def add_day(self, day: date, totals: DayTotals) -> None:
@@ -130,49 +114,14 @@ class CampaignBoards:
         return self._best.stamp
 
     @property
-    def first_day(self) -> date:
-        return self.local_days.day_of(self.facts.starts_at)
-
-    @property
     def days_counted(self) -> Sequence[date]:
         """The days of which something was counted, in order."""
         return self._scores.days
-
-    @property
-    def last_day(self) -> date:
-        return self.local_days.day_of(self.facts.ends_at - ONE_MICROSECOND)
-
-    @property
-    def whole(self) -> Period:
-        """All days of the campaign, as they are certified."""
-        return Period(window=Window.ALL, first_day=self.first_day, last_day=self.last_day)
 
     def facts_of(self, store_id: str) -> tuple[StoreFacts, int] | None:
         """What is known of a store now, and how many codes of the campaign it was given."""
         found = self._roster.find(store_id)
         return None if found is None else (found[1], int(self._issued()[found[0]]))
-
-    def today(self, now: datetime) -> date:
-        return self.local_days.day_of(now)
-
-    def period(self, window: Window, day: date | None, *, today: date) -> Period:
-        """The window that holds the day. Without one, that of today, or of the campaign's last day once that is past."""
-        if window is Window.ALL:
-            last = date.max if day is None or day >= today else day
-            return Period(window=window, first_day=self.first_day, last_day=last)
-        return period_of(window, day or min(today, self.last_day), campaign_first_day=self.first_day)
-
-    def periods_shown(self, today: date) -> list[Period]:
-        """The windows of now, whose boards are always kept."""
-        return [self.period(window, None, today=today) for window in Window]
-
-    def bounds(self, period: Period) -> tuple[datetime, datetime]:
-        """The moments at which the period begins and ends; for ALL, the campaign's own (or the end of a past day)."""
-        if period.window is not Window.ALL:
-            return self.local_days.starts_at(period.first_day), self.local_days.ends_at(period.last_day)
-        if period.last_day >= self.last_day:
-            return self.facts.starts_at, self.facts.ends_at
-        return self.facts.starts_at, self.local_days.ends_at(period.last_day)
 
     def table(self, period: Period, scope: Scope, by: Measure, *, today: date) -> Table:
         """The table as of the last refresh. Overall boards exist then; a scope's is cut out of it by the first who reads it."""

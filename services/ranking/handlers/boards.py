@@ -9,7 +9,8 @@ from typing import Final, Protocol, TypeVar
 import structlog
 
 from services.ranking.domain.calendar import EPOCH, LocalDays
-from services.ranking.domain.campaigns import CampaignBoards, CampaignFacts
+from services.ranking.domain.campaign_windows import CampaignFacts
+from services.ranking.domain.campaigns import CampaignBoards
 from services.ranking.domain.places import UNREAD, Place
 from services.ranking.domain.roster import Roster, StoreFacts, StoreIndex
 from services.ranking.domain.scores import CampaignScores, ScoreChanges, totals_of

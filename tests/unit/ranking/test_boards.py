@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from services.ranking.domain.boards import Measure
 from services.ranking.domain.calendar import Window, microseconds_of
-from services.ranking.domain.campaigns import CampaignBoards, CampaignFacts
+from services.ranking.domain.campaign_windows import CampaignFacts
+from services.ranking.domain.campaigns import CampaignBoards
 from services.ranking.domain.certificates import freeze
 from services.ranking.domain.roster import Roster, StoreFacts, StoreIndex, parse_scope
 from services.ranking.domain.scores import ScoreChanges

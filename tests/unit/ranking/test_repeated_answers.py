@@ -2,7 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from services.ranking.domain.campaigns import CampaignBoards, CampaignFacts
+from services.ranking.domain.campaign_windows import CampaignFacts
+from services.ranking.domain.campaigns import CampaignBoards
 from services.ranking.domain.roster import StoreFacts
 from services.ranking.domain.scores import DayScore, totals_of
 from services.ranking.handlers.answers import Answers, Wanted

@@ -3,7 +3,8 @@
 from datetime import UTC, date, datetime, timedelta
 
 from services.ranking.domain.calendar import Period, Window
-from services.ranking.domain.campaigns import CampaignBoards, CampaignFacts
+from services.ranking.domain.campaign_windows import CampaignFacts
+from services.ranking.domain.campaigns import CampaignBoards
 from services.ranking.domain.certificates import windows_due
 from services.ranking.domain.roster import Roster, StoreIndex
 from services.ranking.domain.scores import DayScore, totals_of
