@@ -11,9 +11,7 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION hold_guessers IS 'Holds players, in key order, until the transaction ends; each is to be named once.';
 
-ALTER FUNCTION add_attempts(text[], integer, integer) RENAME TO keep_attempts;
-
-CREATE FUNCTION add_attempts(columns text[], kept integer, of_partition integer) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION add_attempts(columns text[], kept integer, of_partition integer) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     IF columns[4] IS NOT NULL THEN
         PERFORM hold_guessers(columns[4], columns[5]);
@@ -27,6 +25,15 @@ BEGIN
             PERFORM refuse('a player''s failed attempts were added to by another transaction');
         END IF;
     END IF;
-    PERFORM keep_attempts(columns, kept, of_partition);
+    INSERT INTO failed_attempts AS f (platform, player_id, partition, times, last_at)
+    SELECT n.platform, n.player_id, of_partition, array_agg(n.at ORDER BY n.at), max(n.at)
+    FROM unnest(string_to_array(columns[1], E'\x1f'), string_to_array(columns[2], E'\x1f'), columns[3]::bigint[])
+        AS n (platform, player_id, at)
+    GROUP BY 1, 2
+    ORDER BY 1, 2
+    ON CONFLICT (platform, player_id, partition) DO UPDATE
+    SET last_at = greatest(f.last_at, excluded.last_at),
+        times = (SELECT array_agg(at ORDER BY at) FROM (
+            SELECT at FROM unnest(f.times || excluded.times) AS every (at) ORDER BY at DESC LIMIT kept) AS last);
 END $$;
-COMMENT ON FUNCTION add_attempts IS 'Keeps a batch''s failed attempts. After their columns come, from versions that know of it, the players whose guesses were let through, each with the sum of the times that this was decided on: who finds another sum decides again.';
+COMMENT ON FUNCTION add_attempts IS 'Adds failed attempts (milliseconds, one row each) to what is remembered of their players on a partition, and keeps the last of each; each loop has rows of its own. Then the players whose guesses were let through, each with the sum of the times that this was decided on: who finds another sum decides again.';
