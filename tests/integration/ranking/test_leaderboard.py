@@ -1,7 +1,7 @@
 """The leaderboard over HTTP, from outcomes on a real topic."""
 
 import time
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from shared.contracts.codegen import BatchState
@@ -47,7 +47,8 @@ async def test_every_window_scope_and_measure_can_be_asked_for(
     kafka: KafkaConnection, database: Database, topics: Topics
 ) -> None:
     today = datetime.now(ZoneInfo(ZONE)).date()
-    noons = [datetime.combine(today - timedelta(days=days), time(12), ZoneInfo(ZONE)).astimezone(UTC) for days in range(1, 40)]
+    noon = datetime(today.year, today.month, today.day, 12, tzinfo=ZoneInfo(ZONE))
+    noons = [(noon - timedelta(days=days)).astimezone(UTC) for days in range(1, 40)]
     await topics.outcomes(0, [redeemed("s-1", at) for at in (datetime.now(UTC), *noons)])
     await topics.outcomes(1, [redeemed("s-2"), redeemed("s-2"), redeemed("s-3")])
     async with ranking(kafka, await database("ranking")) as reader:
